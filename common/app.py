@@ -1,0 +1,96 @@
+"""Flags and start-up of every binary: the only place that defines flags."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app
+from absl import flags
+from ml_collections import config_dict
+from ml_collections import config_flags
+
+from common import errors
+
+Main = Callable[[config_dict.ConfigDict, pathlib.Path], int | None]
+
+EXIT_INPUT = 2
+
+
+def run(main: Main, argv: Sequence[str] | None = None) -> None:
+  """Parses `--config` and `--workdir` and calls `main` with them.
+
+  Whatever the user can mend (`InputError`, a flag or config field that does not
+  exist) ends in one line on stderr and exit code 2, without a traceback. jax is
+  not imported before the flags are parsed, so `--help` is immediate.
+  """
+  _define_flags()
+  app.run(
+    lambda _: sys.exit(_guarded(main)),
+    argv=list(sys.argv if argv is None else argv),
+    flags_parser=_parse,
+  )
+
+
+def _define_flags() -> None:
+  if 'workdir' in flags.FLAGS:
+    return
+  config_flags.DEFINE_config_file(
+    'config', None, 'Configuration: a file of configs/.'
+  )
+  flags.DEFINE_string('workdir', None, 'Folder that the run lives in.')
+
+
+def _parse(argv: list[str]) -> list[str]:
+  try:
+    rest = flags.FLAGS(argv)
+    for name in ('config', 'workdir'):
+      if flags.FLAGS[name].value is None and not _wants_help():
+        raise errors.InputError(f'--{name}: missing, must be given')
+  except flags.UnrecognizedFlagError as error:
+    _fail(f'{error} (see --help)')
+  except FileNotFoundError as error:
+    _fail(_unknown_config(str(error)))
+  except (
+    flags.Error,
+    errors.InputError,
+    AttributeError,
+    KeyError,
+    ValueError,
+    TypeError,
+  ) as error:
+    _fail(f'flags: {" ".join(str(error).split())}')
+  if len(rest) > 1:
+    _fail(f'arguments: found {rest[1:]!r}, only flags are allowed')
+  return rest
+
+
+def _wants_help() -> bool:
+  names = ('help', 'helpfull', 'helpshort', 'helpxml')
+  return any(n in flags.FLAGS and flags.FLAGS[n].value for n in names)
+
+
+def _unknown_config(found: str) -> str:
+  folder = pathlib.Path(__file__).resolve().parent.parent / 'configs'
+  names = ', '.join(sorted(f'configs/{p.name}' for p in folder.glob('[a-z]*.py')))
+  return f'--config: {found}; there are {names}'
+
+
+def _guarded(main: Main) -> int:
+  # Preallocation would take three quarters of a GPU that may be shared.
+  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  try:
+    return (
+      main(flags.FLAGS.config, pathlib.Path(flags.FLAGS.workdir).expanduser())
+      or 0
+    )
+  except errors.InputError as error:
+    _fail(str(error))
+  except KeyboardInterrupt:
+    _fail('interrupted; start the same command again to go on', code=130)
+
+
+def _fail(message: str, code: int = EXIT_INPUT) -> None:
+  print(f'error: {message}', file=sys.stderr)
+  sys.exit(code)

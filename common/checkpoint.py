@@ -1,0 +1,154 @@
+"""Checkpoints that are whole or absent: the only module that knows orbax.
+
+A checkpoint is written beside its place and renamed into it, so a process
+killed at any moment leaves the previous ones as they were. It carries a digest
+of its arrays; one that does not match, or cannot be read, is passed over.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from common import errors
+
+Progress = dict[str, Any]
+_PREFIX = 'step_'
+_PARTIAL = '.partial_'
+
+
+class Checkpoints:
+  """The newest few checkpoints of a run, in `folder/step_<number>`.
+
+  Args:
+    folder: made when the first checkpoint is saved.
+    keep: how many are kept.
+    say: receives one line for every checkpoint passed over.
+  """
+
+  def __init__(
+    self,
+    folder: pathlib.Path,
+    *,
+    keep: int = 2,
+    say: Callable[[str], None] = print,
+  ):
+    self._folder = folder.absolute()
+    self._keep = keep
+    self._say = say
+    self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+
+  def steps(self) -> list[int]:
+    """Steps that have a checkpoint, oldest first."""
+    names = [p.name for p in self._folder.glob(f'{_PREFIX}*')]
+    numbers = [n.removeprefix(_PREFIX) for n in names]
+    return sorted(int(n) for n in numbers if n.isdigit())
+
+  def save(self, step: int, state: Any, progress: Progress) -> None:
+    """Writes one checkpoint and drops those beyond `keep`.
+
+    Args:
+      step: names it.
+      state: pytree of arrays.
+      progress: what JSON can hold.
+
+    Raises:
+      InputError: the disk is full or not writable; earlier checkpoints stay.
+    """
+    arrays = _flatten(state)
+    progress = progress | {'digest': _digest(arrays, progress)}
+    partial = self._folder / f'{_PARTIAL}{step}'
+    try:
+      self._folder.mkdir(parents=True, exist_ok=True)
+      for leftover in self._folder.glob(f'{_PARTIAL}*'):
+        shutil.rmtree(leftover, ignore_errors=True)
+      self._orbax.save(
+        partial,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(arrays),
+          progress=ocp.args.JsonSave(progress),
+        ),
+      )
+      _replace(partial, self._folder / f'{_PREFIX}{step}')
+    except Exception as error:
+      # tensorstore reports a full disk as a ValueError, the rest as OSError.
+      shutil.rmtree(partial, ignore_errors=True)
+      reason = ' '.join(str(error).split())[:200]
+      raise errors.InputError(
+        f'{partial.parent}: checkpoint of step {step} not written ({reason}); '
+        f'kept: {self.steps() or "none"}. Free some space and start again.'
+      ) from error
+    for old in self.steps()[: -self._keep]:
+      shutil.rmtree(self._folder / f'{_PREFIX}{old}', ignore_errors=True)
+
+  def load_latest(self, like: Any) -> tuple[Any, Progress] | None:
+    """The newest checkpoint that is whole, or None.
+
+    Args:
+      like: a state of the same structure and shapes; its values do not matter.
+    """
+    found = self.steps()
+    for step in reversed(found):
+      try:
+        return self._load(step, like)
+      except Exception as error:  # whatever a damaged file makes orbax raise
+        reason = ' '.join(str(error).split())[:120]
+        self._say(
+          f'checkpoint {self._folder / f"{_PREFIX}{step}"} is damaged '
+          f'({reason}); falling back to the previous one'
+        )
+    if found:
+      raise errors.InputError(
+        f'{self._folder}: none of the checkpoints {found} can be read; remove '
+        'the folder to start anew'
+      )
+    return None
+
+  def _load(self, step: int, like: Any) -> tuple[Any, Progress]:
+    template = _flatten(like)
+    restored = self._orbax.restore(
+      self._folder / f'{_PREFIX}{step}',
+      args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(
+          jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+        ),
+        progress=ocp.args.JsonRestore(),
+      ),
+    )
+    arrays, progress = dict(restored['state']), dict(restored['progress'])
+    expected = progress.pop('digest', None)
+    if _digest(arrays, progress) != expected:
+      raise ValueError('the digest does not match')
+    leaves = [arrays[name] for name in template]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves), progress
+
+
+def _flatten(state: Any) -> dict[str, Any]:
+  """Every leaf under the name of its path."""
+  leaves = jax.tree_util.tree_leaves_with_path(state)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='.'): leaf
+    for path, leaf in leaves
+  }
+
+
+def _digest(arrays: dict[str, Any], progress: Progress) -> str:
+  total = hashlib.sha256(json.dumps(progress, sort_keys=True).encode())
+  for name in sorted(arrays):
+    total.update(name.encode())
+    total.update(np.ascontiguousarray(arrays[name]).data)
+  return total.hexdigest()
+
+
+def _replace(source: pathlib.Path, target: pathlib.Path) -> None:
+  """Renames a folder over another; a target there is an equal older one."""
+  if target.exists():
+    shutil.rmtree(target)
+  os.replace(source, target)

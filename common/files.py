@@ -1,0 +1,55 @@
+"""Files that are whole or absent, and one process at a time per folder."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+from collections.abc import Iterator
+
+from common import errors
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+  """Writes beside `path` and renames, so a reader never sees half a file."""
+  partial = path.with_name(f'.{path.name}.partial')
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(partial, 'w', encoding='utf-8', newline='') as file:
+      file.write(text)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(partial, path)
+  except OSError as error:
+    with contextlib.suppress(OSError):
+      partial.unlink(missing_ok=True)
+    raise errors.InputError(f'{path}: not written ({error.strerror})') from error
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path) -> Iterator[None]:
+  """Holds `folder` for this process; the lock goes with the process.
+
+  Raises:
+    InputError: another process holds it, or it cannot be written to.
+  """
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = open(folder / '.lock', 'a+', encoding='utf-8')
+  except OSError as error:
+    raise errors.InputError(
+      f'--workdir={folder}: cannot be written to ({error.strerror})'
+    ) from error
+  with file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      file.seek(0)
+      holder = file.read().strip() or 'unknown'
+      raise errors.InputError(
+        f'--workdir={folder}: in use by another process (pid {holder}); wait '
+        'for it or name another folder'
+      ) from None
+    file.truncate(0)
+    file.write(f'{os.getpid()}\n')
+    file.flush()
+    yield

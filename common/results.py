@@ -1,0 +1,123 @@
+"""results.json and per_case.csv: what a finished run claims, and from what."""
+
+import csv
+import io
+import json
+import pathlib
+import subprocess
+
+import jax
+import numpy as np
+
+from common import continual
+from common import files
+from common import problem as problem_lib
+from common import stream
+
+COLUMNS = 'stage,site,seen,case,label,metric,value,unit'.split(',')
+
+
+def matrix(rows: stream.Rows, metric: str) -> np.ndarray:
+  """Scores (1 + stages, sites); row 0 is the untrained network."""
+  return np.array(
+    [[problem_lib.score(site, metric) for site in stage] for stage in rows]
+  )
+
+
+def write(
+  workdir: pathlib.Path,
+  problem: problem_lib.Problem,
+  method: str,
+  plan: stream.Plan,
+  position: stream.Position,
+) -> None:
+  """Writes per_case.csv and results.json from the per-case rows alone."""
+  files.write_text(workdir / 'per_case.csv', per_case(problem, position.rows))
+  num_stream = len(problem.stream)
+  fields, summaries = {}, {}
+  for name, spec in problem.metrics.items():
+    scores = matrix(position.rows, name)
+    if np.isnan(scores).all():
+      continue
+    fields[name] = {
+      'higher_is_better': spec.higher_is_better,
+      'unit': spec.unit,
+      'matrix': scores[1:],
+      'untrained': scores[0],
+    }
+    summaries[name] = continual.summarise(
+      scores[1:],
+      scores[0],
+      num_stream=num_stream,
+      higher_is_better=spec.higher_is_better,
+    )
+  device = jax.devices()[0]
+  entry = {
+    'problem': problem.name,
+    'method': method,
+    'seed': plan.seed,
+    'stream': list(problem.stream),
+    'unseen': list(problem.unseen),
+    'metrics': fields,
+    'summary': summaries,
+    'steps': position.step,
+    'wall_s': round(position.wall_s, 1),
+    'device': f'{device.platform}:{device.device_kind}',
+    'jax': jax.__version__,
+    'git': _commit(),
+  }
+  text = json.dumps(continual.json_ready(entry), indent=2)
+  files.write_text(workdir / 'results.json', text + '\n')
+
+
+def per_case(problem: problem_lib.Problem, rows: stream.Rows) -> str:
+  """The rows as CSV; stage 0 is the untrained network."""
+  sites = [*problem.stream, *problem.unseen]
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(COLUMNS)
+  for stage, scored in enumerate(rows):
+    for number, site in enumerate(sites):
+      seen = int(number < min(stage, len(problem.stream)))
+      for row in scored[number]:
+        writer.writerow(
+          [stage, site, seen, row.case, row.label, row.metric]
+          + [repr(float(row.value)), row.unit]
+        )
+  return text.getvalue()
+
+
+def summary_line(workdir: pathlib.Path) -> str:
+  """One line with the summary of every metric, as the binaries end with."""
+  entry = json.loads((workdir / 'results.json').read_text('utf-8'))
+  parts = []
+  for name in ('dice', 'tre'):
+    if name in entry['summary']:
+      numbers = {
+        key: value
+        for key, value in entry['summary'][name].items()
+        if value is not None and key in ('ACC', 'BWT', 'unseen')
+      }
+      parts.append(
+        ' '.join(f'{name}/{key} {value:+.3f}' for key, value in numbers.items())
+      )
+  return (
+    f'done: {entry["problem"]} {entry["method"]} seed {entry["seed"]}: '
+    f'{", ".join(parts)}; {workdir / "report.html"}'
+  )
+
+
+def _commit() -> str | None:
+  """The commit of the source tree that runs, None outside a repository."""
+  here = pathlib.Path(__file__).resolve().parent
+  try:
+    found = subprocess.run(
+      ['git', '-C', str(here), 'rev-parse', 'HEAD'],
+      capture_output=True,
+      text=True,
+      timeout=10,
+      check=True,
+    )
+  except (OSError, subprocess.SubprocessError):
+    return None
+  return found.stdout.strip()

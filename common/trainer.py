@@ -1,0 +1,174 @@
+"""From a resolved config to the stream it describes, and its finished run."""
+
+import contextlib
+import json
+import pathlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+from ml_collections import config_dict
+
+from common import errors
+from common import files
+from common import methods
+from common import optim
+from common import problem as problem_lib
+from common import report
+from common import results
+from common import stream
+
+CreateProblem = Callable[[config_dict.ConfigDict], problem_lib.Problem]
+
+
+def train(
+  create_problem: CreateProblem,
+  config: config_dict.ConfigDict,
+  workdir: pathlib.Path,
+) -> None:
+  """Runs or resumes `config` in `workdir` and leaves all files of a run.
+
+  SIGTERM ends it after a checkpoint; the same command goes on from there.
+
+  Raises:
+    InputError: config, data or workdir cannot be used, the loss is not finite,
+      or another process holds the workdir.
+  """
+  methods.get(config.method)
+  problem = create_problem(config)
+  plan = create_plan(config, len(problem.stream))
+  with files.locked(workdir), _sigterm() as stopped:
+    _claim(workdir, config)
+    runner = create_stream(problem, config, plan, workdir, stopped.is_set)
+    finished = runner.run()
+    if finished is None:
+      print(f'stopped after a checkpoint; start again to go on: {workdir}')
+      return
+    state, position = finished
+    results.write(workdir, problem, config.method, plan, position)
+    problem.draw(state.params, workdir / 'figures')
+    report.write_report(workdir)
+  print(results.summary_line(workdir))
+
+
+def create_plan(config: config_dict.ConfigDict, num_stages: int) -> stream.Plan:
+  """The plan of `config.train` and `config.memory`, checked.
+
+  Raises:
+    InputError: a count below 1, `num_steps` for another number of stages, or a
+      memory smaller than a batch.
+  """
+  steps = config.train.num_steps
+  steps = (steps,) * num_stages if isinstance(steps, int) else tuple(steps)
+  if len(steps) != num_stages:
+    raise errors.InputError(
+      f'config.train.num_steps: found {len(steps)} numbers, allowed one, or '
+      f'one for each of the {num_stages} sites'
+    )
+  counts = {
+    'train.num_steps': min(steps),
+    'train.batch_size': config.train.batch_size,
+    'train.log_every': config.train.log_every,
+    'train.checkpoint_every': config.train.checkpoint_every,
+    'memory.capacity': config.memory.capacity,
+  }
+  for name, found in counts.items():
+    if found < 1:
+      raise errors.InputError(f'config.{name}: found {found}, must be >= 1')
+  if config.memory.capacity < config.train.batch_size:
+    raise errors.InputError(
+      f'config.memory.capacity: found {config.memory.capacity}, must be at '
+      f'least config.train.batch_size = {config.train.batch_size}'
+    )
+  return stream.Plan(
+    seed=config.seed,
+    num_steps=steps,
+    batch_size=config.train.batch_size,
+    capacity=config.memory.capacity,
+    log_every=config.train.log_every,
+    checkpoint_every=config.train.checkpoint_every,
+  )
+
+
+def create_stream(
+  problem: problem_lib.Problem,
+  config: config_dict.ConfigDict,
+  plan: stream.Plan,
+  workdir: pathlib.Path,
+  stop: Callable[[], bool] = lambda: False,
+) -> stream.Stream:
+  """The stream of a config, ready to run or to restore."""
+  method = methods.get(config.method)
+  try:
+    settings = methods.Settings(
+      rho=config.sam.rho,
+      adaptive=config.sam.adaptive,
+      beta=config.reptile.beta,
+      per_sample=config.reptile.per_sample,
+    )
+    tx = optim.create_optimizer(
+      config.optim.name,
+      schedule=optim.create_schedule(
+        config.optim.schedule,
+        lr=config.optim.lr,
+        num_updates=plan.starts[-1]
+        * method.num_updates(settings, plan.batch_size),
+        warmup=config.optim.warmup,
+      ),
+      weight_decay=config.optim.weight_decay,
+      clip_norm=config.optim.clip_norm or None,
+    )
+    return stream.Stream(problem, method, settings, tx, plan, workdir, stop)
+  except ValueError as error:
+    raise errors.InputError(f'config: {error}') from error
+
+
+def _claim(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
+  """Writes config.json, or makes sure that the one there says the same."""
+  path = workdir / 'config.json'
+  wanted = json.loads(config.to_json())
+  if not path.exists():
+    files.write_text(path, json.dumps(wanted, indent=2) + '\n')
+    return
+  try:
+    found = json.loads(path.read_text('utf-8'))
+  except ValueError as error:
+    raise errors.InputError(f'{path}: no JSON ({error})') from error
+  differences = [
+    f'config.{name}: found {there!r} there, asked for {here!r}'
+    for name, there, here in _differences(found, wanted)
+  ]
+  if differences:
+    raise errors.InputError(
+      f'{path}: the folder holds a run of another config; '
+      + '; '.join(differences)
+      + '. Use the same config or another --workdir'
+    )
+
+
+def _differences(a: dict, b: dict, prefix: str = '') -> list[tuple]:
+  """(name, value in a, value in b) of every leaf that is not the same."""
+  found = []
+  for name in sorted(a.keys() | b.keys()):
+    here, there = a.get(name), b.get(name)
+    if isinstance(here, dict) and isinstance(there, dict):
+      found += _differences(here, there, f'{prefix}{name}.')
+    elif here != there:
+      found.append((f'{prefix}{name}', here, there))
+  return found
+
+
+@contextlib.contextmanager
+def _sigterm() -> Iterator[threading.Event]:
+  """An event set by SIGTERM, as schedulers send before they take a machine."""
+  event = threading.Event()
+  if threading.current_thread() is not threading.main_thread():
+    yield event
+    return
+  previous = signal.signal(signal.SIGTERM, lambda *_: event.set())
+  try:
+    yield event
+  finally:
+    signal.signal(signal.SIGTERM, previous)

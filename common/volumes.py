@@ -1,0 +1,285 @@
+"""Reads and writes NIfTI volumes and displacement fields.
+
+Volumes live in canonical orientation: array axes (x, y, z) are the axes closest
+to right, anterior, superior; a rotation (oblique scan) stays in the affine.
+Where a volume was stored differently, it is remembered and given back on save.
+"""
+
+import os
+import pathlib
+import zlib
+
+import nibabel as nib
+import numpy as np
+from nibabel import orientations
+
+from common import errors, grids
+
+_SUFFIXES = ('.nii', '.nii.gz')
+_KINDS = ('image', 'label', 'mask')
+_VECTOR_INTENT = 1007
+_LPS = np.array([-1.0, -1.0, 1.0])
+_READ_ERRORS = (
+  OSError,
+  EOFError,
+  zlib.error,
+  ValueError,
+  OverflowError,
+  nib.filebasedimages.ImageFileError,
+  nib.spatialimages.HeaderDataError,
+)
+
+
+def load_volume(
+  path: str | os.PathLike[str], kind: str = 'image', *, index: int | None = None
+) -> grids.Volume:
+  """Reads one 3-D NIfTI volume into canonical orientation.
+
+  Args:
+    path: a .nii or .nii.gz file.
+    kind: 'image' (float32), 'label' (whole numbers >= 0; uint8 where they fit,
+      else int32) or 'mask' (uint8, 1 where the file is not 0).
+    index: which volume of a 4-D file.
+
+  Raises:
+    InputError: the file is missing, damaged or no NIfTI; it is not 3-D (4-D
+      without `index`), RGB or complex; its affine is singular; it has values
+      that are not finite, none at all, or, for an image, all the same; a label
+      is fractional or negative; a mask is empty.
+  """
+  if kind not in _KINDS:
+    raise errors.InputError(f'kind: found {kind!r}, allowed {_KINDS}')
+  path = pathlib.Path(path)
+  image = _open(path)
+  grid = _stored_grid(path, image)
+  data = _select(path, _read(path, image), index)
+  data = _CHECKS[kind](path, data)
+  return _canonical(data, grid, image.header)
+
+
+def save_volume(
+  path: str | os.PathLike[str],
+  data: np.ndarray,
+  *,
+  like: grids.Volume | None = None,
+  affine: np.ndarray | None = None,
+) -> None:
+  """Writes `data` (x, y, z), given in canonical orientation.
+
+  With `like`, a volume that was read from a file, the new file has that file's
+  axes, grid and header; with `affine` it is written as it stands.
+
+  Raises:
+    InputError: no NIfTI suffix, or `data` and `like` differ in shape.
+  """
+  path = _check_suffix(pathlib.Path(path))
+  if (like is None) == (affine is None):
+    raise ValueError('save_volume: give exactly one of `like` and `affine`')
+  header = None
+  if like is not None:
+    if data.shape[:3] != like.data.shape[:3]:
+      raise errors.InputError(
+        f'{path}: shape: found {data.shape[:3]},'
+        f' allowed {like.data.shape[:3]} (the volume it is saved like)'
+      )
+    affine = like.affine
+    if like.stored is not None:
+      back = orientations.ornt_transform(
+        np.array([[0, 1], [1, 1], [2, 1]]), like.stored.orientation
+      )
+      data = orientations.apply_orientation(data, back)
+      affine, header = like.stored.grid.affine, like.stored.header.copy()
+      header.set_slope_inter(1.0, 0.0)
+  if data.dtype == bool:
+    data = data.astype(np.uint8)
+  image = nib.Nifti1Image(np.ascontiguousarray(data), affine, header)
+  image.set_data_dtype(data.dtype)
+  image.header['cal_min'] = image.header['cal_max'] = 0
+  path.parent.mkdir(parents=True, exist_ok=True)
+  nib.save(image, path)
+
+
+def save_displacement(
+  path: str | os.PathLike[str], displacement: np.ndarray, grid: grids.Grid
+) -> None:
+  """Writes a displacement (x, y, z, 3), mm in RAS+, on the fixed image's grid.
+
+  The file is what ITK, ANTs and 3D Slicer read as a displacement field: 5-D
+  (x, y, z, 1, 3), intent code 1007, vectors in LPS+ millimetres.
+  """
+  path = _check_suffix(pathlib.Path(path))
+  vectors = (displacement * _LPS).astype(np.float32)[:, :, :, None, :]
+  image = nib.Nifti1Image(vectors, grid.affine)
+  image.header.set_intent(_VECTOR_INTENT)
+  image.header.set_xyzt_units('mm')
+  path.parent.mkdir(parents=True, exist_ok=True)
+  nib.save(image, path)
+
+
+def load_displacement(path: str | os.PathLike[str]) -> grids.Volume:
+  """Reads what `save_displacement` writes: data (x, y, z, 3), mm in RAS+.
+
+  Raises:
+    InputError: as `load_volume`, or the file is no displacement field.
+  """
+  path = pathlib.Path(path)
+  image = _open(path)
+  data = _read(path, image)
+  intent = int(image.header['intent_code'])
+  if data.shape[3:] != (1, 3) or intent != _VECTOR_INTENT:
+    raise errors.InputError(
+      f'{path}: displacement: found shape {data.shape}, intent {intent},'
+      f' allowed (x, y, z, 1, 3), intent {_VECTOR_INTENT}'
+    )
+  vectors = _finite(path, data[..., 0, :].astype(np.float32))
+  vectors *= _LPS.astype(np.float32)
+  return _canonical(vectors, _stored_grid(path, image), image.header)
+
+
+def _check_suffix(path: pathlib.Path) -> pathlib.Path:
+  if not path.name.lower().endswith(_SUFFIXES):
+    raise errors.InputError(
+      f'{path}: suffix: found {path.suffix!r}, allowed {_SUFFIXES}'
+    )
+  return path
+
+
+def _open(path: pathlib.Path) -> nib.Nifti1Image:
+  if not path.is_file():
+    raise errors.InputError(
+      f'{path}: file: found nothing, allowed an existing NIfTI file'
+    )
+  try:
+    image = nib.load(path)
+  except _READ_ERRORS as error:
+    raise errors.InputError(
+      f'{path}: file: found no readable NIfTI ({_line(error)}),'
+      f' allowed {_SUFFIXES}'
+    ) from error
+  if not isinstance(image, nib.Nifti1Pair):
+    raise errors.InputError(
+      f'{path}: file: found {type(image).__name__}, allowed NIfTI {_SUFFIXES}'
+    )
+  return image
+
+
+def _line(error: BaseException) -> str:
+  return ' '.join(str(error).split())[:120] or type(error).__name__
+
+
+def _stored_grid(path: pathlib.Path, image: nib.Nifti1Image) -> grids.Grid:
+  """The grid of the first three axes; raises InputError where singular."""
+  affine = np.asarray(image.affine, np.float64)
+  linear = affine[:3, :3]
+  volume = np.prod(np.linalg.norm(linear, axis=0))
+  usable = np.isfinite(affine).all() and volume > 0
+  if not usable or abs(np.linalg.det(linear)) < 1e-3 * volume:
+    raise errors.InputError(
+      f'{path}: affine: found {linear.tolist()},'
+      ' allowed finite, independent columns'
+    )
+  return grids.Grid((tuple(image.shape) + (1, 1, 1))[:3], affine)
+
+
+def _read(path: pathlib.Path, image: nib.Nifti1Image) -> np.ndarray:
+  dtype = image.get_data_dtype()
+  if dtype.fields is not None or dtype.kind not in 'biuf':
+    name = 'RGB' if dtype.fields is not None else dtype.name
+    raise errors.InputError(
+      f'{path}: data type: found {name}, allowed real numbers'
+    )
+  if 0 in image.shape:
+    raise errors.InputError(
+      f'{path}: shape: found {image.shape}, allowed at least one voxel'
+    )
+  try:
+    return np.asanyarray(image.dataobj)
+  except _READ_ERRORS as error:
+    raise errors.InputError(
+      f'{path}: data: found a damaged or truncated file ({_line(error)}),'
+      f' allowed {image.shape} values'
+    ) from error
+
+
+def _select(
+  path: pathlib.Path, data: np.ndarray, index: int | None
+) -> np.ndarray:
+  """One 3-D volume of a 3-D or 4-D array."""
+  while data.ndim > 3 and data.shape[-1] == 1:
+    data = data[..., 0]
+  if data.ndim == 4:
+    allowed = f'index 0 to {data.shape[3] - 1}'
+    if index is None or not 0 <= index < data.shape[3]:
+      raise errors.InputError(
+        f'{path}: index: found {index} for a 4-D file of shape {data.shape},'
+        f' allowed {allowed}'
+      )
+    return data[..., index]
+  if data.ndim != 3:
+    raise errors.InputError(
+      f'{path}: dimensions: found {data.ndim} with shape {data.shape},'
+      ' allowed 3'
+    )
+  if index not in (None, 0):
+    raise errors.InputError(
+      f'{path}: index: found {index} for a 3-D file, allowed 0'
+    )
+  return data
+
+
+def _finite(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
+  bad = data.size - int(np.isfinite(data).sum())
+  if bad:
+    raise errors.InputError(
+      f'{path}: values: found {bad} that are NaN or infinite, allowed none'
+    )
+  return data
+
+
+def _check_image(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
+  with np.errstate(over='ignore'):
+    data = _finite(path, data.astype(np.float32))
+  if data.min() == data.max():
+    raise errors.InputError(
+      f'{path}: values: found only {data.flat[0]:g},'
+      ' allowed an image with at least two different values'
+    )
+  return data
+
+
+def _check_label(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
+  if data.dtype.kind == 'f':
+    _finite(path, data)
+    if (data != np.round(data)).any():
+      found = data[data != np.round(data)].flat[0]
+      raise errors.InputError(
+        f'{path}: label: found {found:g}, allowed whole numbers'
+      )
+  if data.min() < 0 or data.max() >= 2**31:
+    found = data.min() if data.min() < 0 else data.max()
+    raise errors.InputError(
+      f'{path}: label: found {found:g}, allowed 0 to {2**31 - 1}'
+    )
+  return data.astype(np.uint8 if data.max() < 256 else np.int32)
+
+
+def _check_mask(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
+  mask = (_finite(path, data) != 0).astype(np.uint8)
+  if not mask.any():
+    raise errors.InputError(
+      f'{path}: mask: found only 0, allowed at least one voxel that is not 0'
+    )
+  return mask
+
+
+_CHECKS = {'image': _check_image, 'label': _check_label, 'mask': _check_mask}
+
+
+def _canonical(
+  data: np.ndarray, grid: grids.Grid, header: nib.Nifti1Header
+) -> grids.Volume:
+  orientation = orientations.io_orientation(grid.affine)
+  affine = grid.affine @ orientations.inv_ornt_aff(orientation, grid.shape)
+  data = orientations.apply_orientation(data, orientation)
+  stored = grids.Stored(grid, header.copy(), orientation)
+  return grids.Volume(np.ascontiguousarray(data), affine, stored)

@@ -1,0 +1,232 @@
+"""The registration loss of SAMCL: how a velocity deforms, and what it costs.
+
+Section 2 of Wang et al., arXiv 2406.17575. The batch is the flat dictionary of
+registration pairs; see `make_loss`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from common import losses
+from common import spatial
+
+Params = Any
+Batch = Mapping[str, jax.Array]
+Metrics = dict[str, jax.Array]
+ApplyFn = Callable[[Params, jax.Array], jax.Array]
+LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
+
+OUTPUTS = ('velocity', 'displacement')
+
+
+class Deformation(NamedTuple):
+  """Fields (b, *s, d) in voxels; the mask is (b, *s) bool without gradient.
+
+  `half` pulls the moving image and `half_inverse` the fixed image to where
+  they are compared; `displacement` pulls the moving image to the fixed one.
+  One-sided deformations have `half = displacement`, `half_inverse = 0`.
+  """
+
+  half: jax.Array
+  half_inverse: jax.Array
+  displacement: jax.Array
+  mask: jax.Array
+
+
+def deform(
+  velocity: jax.Array,
+  batch: Batch,
+  *,
+  output: str = 'velocity',
+  symmetric: bool = True,
+  num_squarings: int = 7,
+) -> Deformation:
+  """Turns what the network predicts into displacements and their mask.
+
+  Args:
+    velocity: (b, *s, d), voxels; the prediction of the network.
+    batch: `fixed_mask` and `moving_mask`, (b, *s).
+    output: 'velocity' integrates the prediction, 'displacement' takes it as
+      the (one-sided) displacement itself.
+    symmetric: images meet half way, `half = exp(v)`, `half_inverse = exp(-v)`,
+      `displacement = half o half`; else `displacement = exp(v)`.
+    num_squarings: of the exponential.
+
+  Raises:
+    ValueError: for another `output`.
+  """
+  if output not in OUTPUTS:
+    raise ValueError(f'output is {output!r}, allowed: {OUTPUTS}')
+  if is_one_sided(output, symmetric):
+    field = velocity
+    if output == 'velocity':
+      field = spatial.exponentiate(velocity, num_squarings)
+    mask = _moved_mask(batch['moving_mask'], field) & (batch['fixed_mask'] > 0)
+    return Deformation(field, jnp.zeros_like(field), field, mask)
+  both = jnp.concatenate([velocity, -velocity])
+  half, half_inverse = jnp.split(spatial.exponentiate(both, num_squarings), 2)
+  mask = _moved_mask(batch['moving_mask'], half)
+  mask = mask & _moved_mask(batch['fixed_mask'], half_inverse)
+  return Deformation(half, half_inverse, spatial.compose(half, half), mask)
+
+
+def is_one_sided(output: str, symmetric: bool) -> bool:
+  """Whether only the moving image is warped."""
+  return output == 'displacement' or not symmetric
+
+
+def _moved_mask(mask: jax.Array, displacement: jax.Array) -> jax.Array:
+  displacement = jax.lax.stop_gradient(displacement)
+  moved = spatial.warp(mask[..., None], displacement, order=0)[..., 0]
+  return (moved > 0) & spatial.inside(displacement)
+
+
+def landmark_distance(
+  displacement: jax.Array,
+  fixed_landmarks: jax.Array,
+  moving_landmarks: jax.Array,
+  weight: jax.Array,
+  *,
+  refinement: int = 1,
+) -> jax.Array:
+  """Root mean square distance of displaced fixed to moving landmarks.
+
+  The root is taken over the landmarks of a sample, the mean over the samples
+  that have any; 0 if none has. The gradient at zero distance is 0. Beyond the
+  volume the displacement is that of the border.
+
+  Args:
+    displacement: (b, *s, d), voxels.
+    fixed_landmarks: (b, k, d), voxels of the grid refined `refinement` times.
+    moving_landmarks: (b, k, d), same.
+    weight: (b, k), 1 for a landmark, 0 for padding.
+    refinement: m; the displacement at the refined index q is `m u` at
+      `q (S - 1) / (m S - 1)`, which is resizing with aligned corners (the
+      released code: 2). The result is in refined voxels.
+  """
+  sizes = jnp.asarray(displacement.shape[1:-1], displacement.dtype)
+  scale = ((sizes - 1) / (refinement * sizes - 1))[None, None]
+  fixed = fixed_landmarks.astype(displacement.dtype)
+  moved = fixed + refinement * spatial.sample_at(
+    displacement, fixed * scale, outside='border'
+  )
+  weight = weight.astype(displacement.dtype)
+  squared = jnp.sum((moved - moving_landmarks) ** 2, axis=-1)
+  count = jnp.sum(weight, axis=-1)
+  mean = jnp.sum(weight * squared, axis=-1) / jnp.maximum(count, 1)
+  positive = mean > 0
+  root = jnp.where(positive, jnp.sqrt(jnp.where(positive, mean, 1)), 0)
+  num_samples = jnp.sum(count > 0).astype(root.dtype)
+  return jnp.sum(root) / jnp.maximum(num_samples, 1)
+
+
+def make_loss(
+  apply: ApplyFn,
+  *,
+  num_classes: int,
+  ncc_window: int = 3,
+  label_sigma: float = 1.0,
+  num_squarings: int = 7,
+  output: str = 'velocity',
+  symmetric: bool = True,
+  landmark_refinement: int = 1,
+  ncc_weight: float = 1.0,
+  dice_weight: float = 1.0,
+  landmark_weight: float = 1.0,
+  membrane_weight: float = 1.0,
+  bending_weight: float = 1.0,
+) -> LossFn:
+  """Loss of a batch of pairs: similarity, overlap, landmarks, smoothness.
+
+  The batch has `fixed`, `moving`, `fixed_mask`, `moving_mask`, `fixed_label`,
+  `moving_label`, all (b, *s); `fixed_landmarks`, `moving_landmarks` (b, k, d)
+  and `landmark_weight` (b, k). Without labels (zeros in both) the Dice term
+  is 0, without landmarks the landmark term.
+
+  Args:
+    apply: (params, (b, *s, 2) masked fixed and moving image) to (b, *s, d).
+    num_classes: labels 0 .. num_classes - 1 can occur in any batch.
+    ncc_window: edge length of the correlation window, voxels.
+    label_sigma: smoothing of the one-hot labels, voxels.
+    num_squarings: see `deform`.
+    output: see `deform`.
+    symmetric: see `deform`.
+    landmark_refinement: see `landmark_distance`.
+    ncc_weight: of the local correlation of the unmasked images in the mask.
+    dice_weight: of the Dice loss, averaged over the classes up to the largest
+      label in the batch.
+    landmark_weight: of the landmark distance.
+    membrane_weight: of the membrane energy of the prediction.
+    bending_weight: of the bending energy of the prediction.
+  """
+
+  def loss(
+    params: Params, batch: Batch, key: jax.Array
+  ) -> tuple[jax.Array, Metrics]:
+    del key
+    velocity = apply(params, network_inputs(batch))
+    deformation = deform(
+      velocity,
+      batch,
+      output=output,
+      symmetric=symmetric,
+      num_squarings=num_squarings,
+    )
+    volumes = [
+      _with_labels(batch, name, num_classes, label_sigma, velocity.dtype)
+      for name in ('fixed', 'moving')
+    ]
+    fixed, moving = volumes
+    if not is_one_sided(output, symmetric):
+      fixed = spatial.warp(fixed, deformation.half_inverse)
+    moving = spatial.warp(moving, deformation.half)
+    terms = {
+      'ncc': ncc_weight * losses.local_ncc(
+        fixed[..., 0], moving[..., 0], deformation.mask, window=ncc_window
+      ),
+      'dice': dice_weight * _dice(fixed[..., 1:], moving[..., 1:], batch),
+      'landmark': landmark_weight * landmark_distance(
+        deformation.displacement,
+        batch['fixed_landmarks'],
+        batch['moving_landmarks'],
+        batch['landmark_weight'],
+        refinement=landmark_refinement,
+      ),
+      'membrane': membrane_weight * losses.membrane_energy(velocity),
+      'bending': bending_weight * losses.bending_energy(velocity),
+    }
+    total = sum(terms.values())
+    metrics = {f'loss/{name}': value for name, value in terms.items()}
+    return total, {'loss/total': total, **metrics}
+
+  return loss
+
+
+def network_inputs(batch: Batch) -> jax.Array:
+  """Masked fixed and moving image, (b, *s, 2)."""
+  pairs = [
+    batch[name] * batch[f'{name}_mask'].astype(batch[name].dtype)
+    for name in ('fixed', 'moving')
+  ]
+  return jnp.stack(pairs, axis=-1)
+
+
+def _with_labels(
+  batch: Batch, name: str, num_classes: int, sigma: float, dtype: jnp.dtype
+) -> jax.Array:
+  """Image and smoothed one-hot labels, (b, *s, 1 + num_classes)."""
+  maps = losses.one_hot(batch[f'{name}_label'], num_classes, dtype)
+  maps = losses.gaussian_smooth(maps, sigma)
+  image = batch[name][..., None].astype(dtype)
+  return jnp.concatenate([image, maps], axis=-1)
+
+
+def _dice(fixed: jax.Array, moving: jax.Array, batch: Batch) -> jax.Array:
+  largest = jnp.maximum(
+    jnp.max(batch['fixed_label']), jnp.max(batch['moving_label'])
+  ).astype(fixed.dtype)
+  value = losses.soft_dice(fixed, moving, largest + 1)
+  return jnp.where(largest > 0, value, jnp.zeros((), value.dtype))

@@ -1,0 +1,164 @@
+"""Registration as a problem of the stream loop."""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import metrics as metrics_lib
+from common import problem as problem_lib
+from common import spatial
+from common import train_state as ts
+from samcl import figures
+from samcl import lku_net
+from samcl import losses
+from samcl import tasks as tasks_lib
+
+METRICS = ('dice', 'tre', 'assd', 'hd95', 'folding', 'sdlogj')
+
+
+class Registration:
+  """A stream of registration tasks learnt by one LKU-Net.
+
+  Args:
+    tasks: in order of the stream, then those that are only scored.
+    num_unseen: how many of the last ones are only scored.
+    network: predicts the velocity.
+    weights: of the loss terms, and other keywords of `losses.make_loss`.
+    scores: metrics to compute, among `METRICS`.
+    symmetric, output, num_squarings: see `losses.deform`.
+  """
+
+  name = 'registration'
+
+  def __init__(
+    self,
+    tasks: Sequence[tasks_lib.Task],
+    *,
+    num_unseen: int = 0,
+    network: lku_net.LKUNet,
+    scores: Sequence[str] = METRICS,
+    symmetric: bool = True,
+    output: str = 'velocity',
+    num_squarings: int = 7,
+    **loss: float,
+  ):
+    num_stream = len(tasks) - num_unseen
+    self._tasks, self._network, self._scores = tuple(tasks), network, scores
+    self.stream = tuple(task.name for task in tasks[:num_stream])
+    self.unseen = tuple(task.name for task in tasks[num_stream:])
+    self.metrics = {name: metrics_lib.METRICS[name] for name in scores}
+    transform = {
+      'symmetric': symmetric,
+      'output': output,
+      'num_squarings': num_squarings,
+    }
+    largest = max((max(task.labels, default=1) for task in tasks), default=1)
+    self.loss: ts.LossFn = losses.make_loss(
+      self._velocity, num_classes=largest + 1, **transform, **loss
+    )
+    self._deform = functools.partial(losses.deform, **transform)
+    self.register = jax.jit(self._register)
+
+  def init(self, key: jax.Array) -> ts.Params:
+    shape = (1, *self._tasks[0].shape, 2)
+    return jax.jit(self._network.init)(key, jnp.zeros(shape))['params']
+
+  def num_train(self, site: int) -> int:
+    return len(self._tasks[site].train)
+
+  def load_train(self, items: Sequence[tuple[int, int]]) -> ts.Batch:
+    parts = [self._tasks[site].load('train', [case]) for site, case in items]
+    return {
+      name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+    }
+
+  def evaluate(self, params: ts.Params, site: int) -> list[problem_lib.Row]:
+    task, rows = self._tasks[site], []
+    for number, pair in enumerate(task.val):
+      batch = task.load('val', [number])
+      registered = jax.device_get(self.register(params, batch))
+      rows += self._rows(task, pair.name, batch, registered)
+    return rows
+
+  def draw(self, params: ts.Params, folder: pathlib.Path) -> None:
+    """For each task one pair before and after, with its difference map."""
+    for task in self._tasks:
+      batch = task.load('val', [0])
+      registered = jax.device_get(self.register(params, batch))
+      figures.draw_registration(
+        folder / f'pair_{task.name}.png',
+        fixed=batch['fixed'][0],
+        moving=batch['moving'][0],
+        warped=registered['warped'][0],
+        displacement=registered['displacement'][0],
+        spacing=task.spacing,
+        title=f'{task.name}: {task.val[0].name}',
+        fixed_label=batch['fixed_label'][0] if task.labels else None,
+        moving_label=batch['moving_label'][0] if task.labels else None,
+        warped_label=registered['label'][0] if task.labels else None,
+      )
+
+  def _velocity(self, params: ts.Params, inputs: jax.Array) -> jax.Array:
+    return self._network.apply({'params': params}, inputs)
+
+  def _register(self, params: ts.Params, batch: ts.Batch) -> dict:
+    """Displacement, warped image and label, Jacobian of a batch of pairs."""
+    velocity = self._velocity(params, losses.network_inputs(batch))
+    displacement = self._deform(velocity, batch).displacement
+    label = batch['moving_label'][..., None].astype(velocity.dtype)
+    return {
+      'displacement': displacement,
+      'warped': spatial.warp(batch['moving'][..., None], displacement)[..., 0],
+      'label': spatial.warp(label, displacement, order=0, outside='border')[
+        ..., 0
+      ].astype(jnp.uint8),
+      'determinant': spatial.jacobian_determinant(displacement),
+    }
+
+  def _rows(
+    self,
+    task: tasks_lib.Task,
+    case: str,
+    batch: ts.Batch,
+    registered: dict[str, np.ndarray],
+  ) -> list[problem_lib.Row]:
+    """Every wanted score of one pair."""
+    labels = task.labels
+    fixed, warped = batch['fixed_label'][0], registered['label'][0]
+    values: dict[str, list[tuple[str, float]]] = {}
+    names = [str(label) for label in labels]
+    if 'dice' in self._scores:
+      dice = metrics_lib.dice_per_label(fixed, warped, labels)
+      values['dice'] = list(zip(names, dice, strict=True))
+    if {'assd', 'hd95'} & set(self._scores):
+      surface = metrics_lib.surface_scores_per_label(
+        fixed, warped, labels, spacing=task.spacing, tolerance=1.0
+      )
+      for name in ('assd', 'hd95'):
+        if name in self._scores:
+          values[name] = list(zip(names, surface[name], strict=True))
+    real = batch['landmark_weight'][0] > 0
+    if 'tre' in self._scores and real.any():
+      distances = metrics_lib.tre(
+        registered['displacement'][0],
+        batch['fixed_landmarks'][0][real],
+        batch['moving_landmarks'][0][real],
+        task.spacing,
+      )
+      values['tre'] = [('', float(np.mean(distances)))]
+    jacobian, mask = registered['determinant'][0], batch['fixed_mask'][0]
+    if 'folding' in self._scores:
+      folded = metrics_lib.folding_fraction(jacobian, mask)
+      values['folding'] = [('', folded)]
+    if 'sdlogj' in self._scores:
+      spread = metrics_lib.sd_log_jacobian(jacobian, mask)
+      values['sdlogj'] = [('', spread)]
+    return [
+      problem_lib.Row(case, label, name, float(value), self.metrics[name].unit)
+      for name, scored in values.items()
+      for label, value in scored
+    ]

@@ -1,0 +1,172 @@
+"""Rules on a quadratic, where every answer is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from common import memory as memory_lib
+from common import methods
+from common import train_state as ts
+from common.rules import descent, reptile, sharpness
+
+CURVATURE = jnp.array([1.0, 4.0, 0.5])
+
+
+def _loss(params, batch, key):
+  """0.5 mean_b (w - x_b)^T diag(CURVATURE) (w - x_b)."""
+  del key
+  gap = params['w'][None] - batch['x']
+  value = 0.5 * jnp.mean(jnp.sum(CURVATURE[None] * gap**2, axis=-1))
+  return value, {'loss/total': value}
+
+
+def _state(tx, capacity: int | None = None) -> ts.TrainState:
+  params = {'w': jnp.array([1.0, -2.0, 3.0])}
+  memory = None
+  if capacity:
+    memory = memory_lib.create_memory({'x': jnp.zeros((1, 3))}, capacity)
+  return ts.create_state(params, tx, memory)
+
+
+BATCH = {'x': jnp.array([[0.5, 0.0, 1.0], [-1.0, 2.0, 0.0]])}
+
+
+def _key() -> jax.Array:
+  return jax.random.key(0)
+
+
+def test_descent_follows_the_gradient():
+  tx = optax.sgd(0.1)
+  step = descent.make_update(descent.make_gradient(_loss), tx)
+  state, metrics = jax.jit(step)(_state(tx), BATCH, _key())
+  gradient = CURVATURE * (jnp.array([1.0, -2.0, 3.0]) - BATCH['x'].mean(0))
+  np.testing.assert_allclose(
+    state.params['w'], jnp.array([1.0, -2.0, 3.0]) - 0.1 * gradient, rtol=1e-6
+  )
+  np.testing.assert_allclose(
+    metrics['norm/grads'], jnp.linalg.norm(gradient), rtol=1e-6
+  )
+
+
+@pytest.mark.parametrize('adaptive', [False, True])
+def test_sharpness_gradient_is_taken_at_the_perturbed_point(adaptive):
+  w = jnp.array([1.0, -2.0, 3.0])
+  target = BATCH['x'].mean(0)
+  g = CURVATURE * (w - target)
+  if adaptive:
+    e = 0.2 * w**2 * g / jnp.linalg.norm(w * g)
+  else:
+    e = 0.2 * g / jnp.linalg.norm(g)
+  rule = sharpness.sharpness_aware(
+    descent.make_gradient(_loss), rho=0.2, adaptive=adaptive
+  )
+  grads, metrics = jax.jit(rule)({'w': w}, BATCH, _key())
+  np.testing.assert_allclose(
+    grads['w'], CURVATURE * (w + e - target), rtol=1e-6
+  )
+  assert metrics['loss/sharpness'] > 0
+
+
+@pytest.mark.parametrize('adaptive', [False, True])
+def test_sharpness_is_safe_at_zero_gradient(adaptive):
+  rule = sharpness.sharpness_aware(
+    descent.make_gradient(_loss), rho=0.2, adaptive=adaptive
+  )
+  grads, _ = rule({'w': jnp.zeros(3)}, {'x': jnp.zeros((2, 3))}, _key())
+  np.testing.assert_array_equal(grads['w'], 0)
+
+
+def test_zero_strength_is_the_identity():
+  gradient = descent.make_gradient(_loss)
+  assert sharpness.sharpness_aware(gradient, rho=0) is gradient
+  step = descent.make_update(gradient, optax.sgd(0.1))
+  assert reptile.interpolate(step, beta=1) is step
+
+
+def test_bad_strengths_are_refused():
+  with pytest.raises(ValueError, match=r'sam\.rho: found -1'):
+    sharpness.sharpness_aware(descent.make_gradient(_loss), rho=-1)
+  with pytest.raises(ValueError, match=r'reptile\.beta: found 0'):
+    reptile.interpolate(lambda *a: a, beta=0)
+
+
+def test_per_sample_visits_samples_in_order():
+  tx = optax.sgd(0.1)
+  step = descent.make_update(descent.make_gradient(_loss), tx)
+  state, _ = jax.jit(reptile.per_sample(step))(_state(tx), BATCH, _key())
+  w = np.array([1.0, -2.0, 3.0])
+  for x in np.asarray(BATCH['x']):
+    w = w - 0.1 * np.asarray(CURVATURE) * (w - x)
+  np.testing.assert_allclose(state.params['w'], w, rtol=1e-6)
+
+
+def test_meta_replay_by_hand():
+  """MER: sample steps, one replay step, then the Reptile interpolation."""
+  tx = optax.sgd(0.1)
+  policy = memory_lib.Policy(
+    write=lambda seen, cap, num, key: jnp.array([0, 1]),
+    read=lambda seen, cap, num, key: jnp.array([1, 1]),
+  )
+  settings = methods.Settings(beta=0.25, policy=policy)
+  step = methods.get('mer').make_step(_loss, tx, settings)
+  state, _ = jax.jit(step)(_state(tx, 2), BATCH, _key())
+  start = w = np.array([1.0, -2.0, 3.0])
+  for x in np.asarray(BATCH['x'])[[0, 1, 1]]:
+    w = w - 0.1 * np.asarray(CURVATURE) * (w - x)
+  np.testing.assert_allclose(
+    state.params['w'], start + 0.25 * (w - start), rtol=1e-6
+  )
+  np.testing.assert_array_equal(state.memory.items['x'], BATCH['x'])
+
+
+def test_reptile_raises_agreement_of_gradients():
+  """Its mean update differs from plain descent along grad <g_1, g_2>.
+
+  For two samples on a quadratic H, both orders averaged, two steps of size a
+  give -a (g1 + g2) + a^2/2 H (g1 + g2), and grad <g1, g2> = H (g1 + g2).
+  """
+  tx, a = optax.sgd(0.1), 0.1
+  step = jax.jit(
+    reptile.per_sample(descent.make_update(descent.make_gradient(_loss), tx))
+  )
+  w = np.array([1.0, -2.0, 3.0])
+  moves = [
+    step(_state(tx), {'x': BATCH['x'][order]}, _key())[0].params['w'] - w
+    for order in (np.array([0, 1]), np.array([1, 0]))
+  ]
+  h = np.asarray(CURVATURE)
+  total = sum(h * (w - x) for x in np.asarray(BATCH['x']))
+  np.testing.assert_allclose(
+    np.mean(moves, axis=0), -a * total + a**2 / 2 * h * total, rtol=1e-5
+  )
+
+
+@pytest.mark.parametrize('name', list(methods.METHODS))
+def test_every_method_descends_on_any_loss(name):
+  method = methods.get(name)
+  tx = optax.sgd(0.05)
+  step = jax.jit(method.make_step(_loss, tx, methods.Settings(rho=0.01)))
+  state = _state(tx, 4 if method.remembers else None)
+  before = _loss(state.params, BATCH, _key())[0]
+  for i in range(10):
+    state, metrics = step(state, BATCH, jax.random.key(i))
+  assert _loss(state.params, BATCH, _key())[0] < before
+  assert int(state.step) == 10
+  assert 'loss/total' in metrics
+  assert step._cache_size() == 1
+
+
+def test_samcl_without_sharpness_is_mer():
+  tx = optax.adam(1e-2)
+  states = []
+  for name, rho in (('samcl', 0.0), ('mer', 0.7)):
+    step = methods.get(name).make_step(_loss, tx, methods.Settings(rho=rho))
+    states.append(jax.jit(step)(_state(tx, 3), BATCH, _key())[0])
+  np.testing.assert_array_equal(states[0].params['w'], states[1].params['w'])
+
+
+def test_unknown_method_lists_the_known():
+  with pytest.raises(ValueError, match="'foo', allowed: sequential, joint"):
+    methods.get('foo')

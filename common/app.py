@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app
 from absl import flags
+from absl import logging
 from ml_collections import config_dict
 from ml_collections import config_flags
 
@@ -80,6 +81,7 @@ def _guarded(main: Main) -> int:
   # Preallocation would take three quarters of a GPU that may be shared.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  logging.set_verbosity(logging.WARNING)
   try:
     return (
       main(flags.FLAGS.config, pathlib.Path(flags.FLAGS.workdir).expanduser())

@@ -1,5 +1,6 @@
 """results.json and per_case.csv: what a finished run claims, and from what."""
 
+from collections.abc import Iterator, Sequence
 import csv
 import io
 import json
@@ -85,6 +86,33 @@ def per_case(problem: problem_lib.Problem, rows: stream.Rows) -> str:
           + [repr(float(row.value)), row.unit]
         )
   return text.getvalue()
+
+
+def write_evaluation(
+  workdir: pathlib.Path,
+  sites: Sequence[str],
+  rows: Sequence[Sequence[problem_lib.Row]],
+) -> None:
+  """Writes evaluation.csv: the rows of each site, without a stage."""
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(['site', 'case', 'label', 'metric', 'value', 'unit'])
+  for site, scored in zip(sites, rows, strict=True):
+    writer.writerows([site, *row] for row in scored)
+  files.write_text(workdir / 'evaluation.csv', text.getvalue())
+
+
+def table(
+  problem: problem_lib.Problem, rows: Sequence[Sequence[problem_lib.Row]]
+) -> Iterator[str]:
+  """Lines of a table of sites by metrics."""
+  sites = [*problem.stream, *problem.unseen]
+  width = max(len(site) for site in sites)
+  yield ' '.join([' ' * width, *(f'{name:>17}' for name in problem.metrics)])
+  for site, scored in zip(sites, rows, strict=True):
+    values = [problem_lib.score(scored, name) for name in problem.metrics]
+    cells = [' ' * 17 if np.isnan(v) else f'{v:17.4f}' for v in values]
+    yield ' '.join([f'{site:<{width}}', *cells])
 
 
 def summary_line(workdir: pathlib.Path) -> str:

@@ -65,10 +65,12 @@ def exponentiate(velocity: jax.Array, num_squarings: int = 7) -> jax.Array:
   Scaling and squaring: `u = v / 2^n`, then n times `u <- u + u(p + u)`
   (Arsigny et al., MICCAI 2006, algorithm 2).
   """
-  displacement = velocity / 2**num_squarings
-  for _ in range(num_squarings):
-    displacement = compose(displacement, displacement)
-  return displacement
+
+  def square(displacement: jax.Array, _: None) -> tuple[jax.Array, None]:
+    return compose(displacement, displacement), None
+
+  scaled = velocity / 2**num_squarings
+  return jax.lax.scan(square, scaled, length=num_squarings)[0]
 
 
 def inside(displacement: jax.Array) -> jax.Array:
@@ -151,8 +153,18 @@ def _sample(
       f if bit else 1 - f for f, bit in zip(fractions, corner, strict=True)
     )
     index = [low + bit for low, bit in zip(base, corner, strict=True)]
-    total = total + weight[..., None] * _gather(volume, index)
+    values = _gather(volume, index)
+    total = total + _spread(weight[..., None], values.shape[-1]) * values
   return total
+
+
+def _spread(x: jax.Array, channels: int) -> jax.Array:
+  """(…, 1) to (…, channels).
+
+  Written as a product with ones, because so is its transpose: XLA sums over
+  the last axis on CPU some twenty times slower than it multiplies matrices.
+  """
+  return x @ jnp.ones((1, channels), x.dtype)
 
 
 def _to_index(coordinate: jax.Array, size: int) -> jax.Array:

@@ -104,7 +104,11 @@ class Stream:
     )
     self._log_path = workdir / 'metrics.jsonl'
     step = method.make_step(problem.loss, tx, settings)
-    self._step = jax.jit(step, donate_argnums=0)
+    # On CPU the pieces of a step are compiled one by one: SAMCL's would hold
+    # six copies of the gradient, a minute and more to compile.
+    if jax.default_backend() != 'cpu':
+      step = jax.jit(step, donate_argnums=0)
+    self._step = step
 
   def run(self) -> tuple[ts.TrainState, Position] | None:
     """Goes on from the newest checkpoint to the end; None if stopped before.

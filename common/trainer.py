@@ -53,6 +53,35 @@ def train(
   print(results.summary_line(workdir))
 
 
+def evaluate(
+  create_problem: CreateProblem,
+  config: config_dict.ConfigDict,
+  workdir: pathlib.Path,
+) -> None:
+  """Scores the newest checkpoint of a run on the sites of `config`.
+
+  Writes evaluation.csv, the per-case rows, and prints the means. The sites may
+  be others than those trained on; the network must be the same.
+
+  Raises:
+    InputError: the workdir has no checkpoint, or one of another network.
+  """
+  problem = create_problem(config)
+  plan = create_plan(config, len(problem.stream))
+  if not (workdir / 'checkpoints').is_dir():
+    raise errors.InputError(
+      f'--workdir={workdir}: no folder checkpoints/, must be that of a run'
+    )
+  restored = create_stream(problem, config, plan, workdir).restore()
+  if restored is None:
+    raise errors.InputError(f'{workdir / "checkpoints"}: found no checkpoint')
+  sites = [*problem.stream, *problem.unseen]
+  rows = [problem.evaluate(restored[0].params, i) for i in range(len(sites))]
+  results.write_evaluation(workdir, sites, rows)
+  for line in results.table(problem, rows):
+    print(line)
+
+
 def create_plan(config: config_dict.ConfigDict, num_stages: int) -> stream.Plan:
   """The plan of `config.train` and `config.memory`, checked.
 

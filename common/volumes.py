@@ -10,8 +10,8 @@ import pathlib
 import zlib
 
 import nibabel as nib
-import numpy as np
 from nibabel import orientations
+import numpy as np
 
 from common import errors, grids
 
@@ -57,6 +57,23 @@ def load_volume(
   return _canonical(data, grid, image.header)
 
 
+def load_grid(
+  path: str | os.PathLike[str], *, canonical: bool = True
+) -> grids.Grid:
+  """The grid of the first three axes, from the header alone.
+
+  Args:
+    path: a .nii or .nii.gz file.
+    canonical: reoriented as `load_volume` does it, or as stored.
+
+  Raises:
+    InputError: the file is missing, no NIfTI, or its affine is singular.
+  """
+  path = pathlib.Path(path)
+  stored = _stored_grid(path, _open(path))
+  return _reorient(stored)[0] if canonical else stored
+
+
 def save_volume(
   path: str | os.PathLike[str],
   data: np.ndarray,
@@ -89,7 +106,6 @@ def save_volume(
       )
       data = orientations.apply_orientation(data, back)
       affine, header = like.stored.grid.affine, like.stored.header.copy()
-      header.set_slope_inter(1.0, 0.0)
   if data.dtype == bool:
     data = data.astype(np.uint8)
   image = nib.Nifti1Image(np.ascontiguousarray(data), affine, header)
@@ -178,7 +194,7 @@ def _stored_grid(path: pathlib.Path, image: nib.Nifti1Image) -> grids.Grid:
       f'{path}: affine: found {linear.tolist()},'
       ' allowed finite, independent columns'
     )
-  return grids.Grid((tuple(image.shape) + (1, 1, 1))[:3], affine)
+  return grids.Grid((*image.shape, 1, 1, 1)[:3], affine)
 
 
 def _read(path: pathlib.Path, image: nib.Nifti1Image) -> np.ndarray:
@@ -275,11 +291,18 @@ def _check_mask(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
 _CHECKS = {'image': _check_image, 'label': _check_label, 'mask': _check_mask}
 
 
+def _reorient(grid: grids.Grid) -> tuple[grids.Grid, np.ndarray]:
+  """The canonical grid, and the (3, 2) orientation of the stored one."""
+  orientation = orientations.io_orientation(grid.affine)
+  affine = grid.affine @ orientations.inv_ornt_aff(orientation, grid.shape)
+  order = np.argsort(orientation[:, 0])
+  return grids.Grid(tuple(grid.shape[a] for a in order), affine), orientation
+
+
 def _canonical(
   data: np.ndarray, grid: grids.Grid, header: nib.Nifti1Header
 ) -> grids.Volume:
-  orientation = orientations.io_orientation(grid.affine)
-  affine = grid.affine @ orientations.inv_ornt_aff(orientation, grid.shape)
+  canonical, orientation = _reorient(grid)
   data = orientations.apply_orientation(data, orientation)
   stored = grids.Stored(grid, header.copy(), orientation)
-  return grids.Volume(np.ascontiguousarray(data), affine, stored)
+  return grids.Volume(np.ascontiguousarray(data), canonical.affine, stored)

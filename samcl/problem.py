@@ -17,7 +17,16 @@ from samcl import lku_net
 from samcl import losses
 from samcl import tasks as tasks_lib
 
-METRICS = ('dice', 'tre', 'assd', 'hd95', 'folding', 'sdlogj')
+METRICS = (
+  'dice',
+  'tre',
+  'assd',
+  'hd95',
+  'surface_dice',
+  'folding_fraction',
+  'sd_log_jacobian',
+)
+SURFACE = ('assd', 'hd95', 'surface_dice')
 
 
 class Registration:
@@ -127,18 +136,23 @@ class Registration:
     registered: dict[str, np.ndarray],
   ) -> list[problem_lib.Row]:
     """Every wanted score of one pair."""
-    labels = task.labels
+    # Labels of a task that is scored by landmarks (lung masks) only train it.
+    labels = task.labels if task.metric == 'dice' else ()
     fixed, warped = batch['fixed_label'][0], registered['label'][0]
     values: dict[str, list[tuple[str, float]]] = {}
     names = [str(label) for label in labels]
     if 'dice' in self._scores:
       dice = metrics_lib.dice_per_label(fixed, warped, labels)
       values['dice'] = list(zip(names, dice, strict=True))
-    if {'assd', 'hd95'} & set(self._scores):
+    if labels and set(SURFACE) & set(self._scores):
       surface = metrics_lib.surface_scores_per_label(
-        fixed, warped, labels, spacing=task.spacing, tolerance=1.0
+        fixed,
+        warped,
+        labels,
+        spacing=task.spacing,
+        tolerance=max(task.spacing),
       )
-      for name in ('assd', 'hd95'):
+      for name in SURFACE:
         if name in self._scores:
           values[name] = list(zip(names, surface[name], strict=True))
     real = batch['landmark_weight'][0] > 0
@@ -151,12 +165,12 @@ class Registration:
       )
       values['tre'] = [('', float(np.mean(distances)))]
     jacobian, mask = registered['determinant'][0], batch['fixed_mask'][0]
-    if 'folding' in self._scores:
+    if 'folding_fraction' in self._scores:
       folded = metrics_lib.folding_fraction(jacobian, mask)
-      values['folding'] = [('', folded)]
-    if 'sdlogj' in self._scores:
+      values['folding_fraction'] = [('', folded)]
+    if 'sd_log_jacobian' in self._scores:
       spread = metrics_lib.sd_log_jacobian(jacobian, mask)
-      values['sdlogj'] = [('', spread)]
+      values['sd_log_jacobian'] = [('', spread)]
     return [
       problem_lib.Row(case, label, name, float(value), self.metrics[name].unit)
       for name, scored in values.items()

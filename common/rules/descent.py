@@ -1,4 +1,9 @@
-"""Plain descent: a loss becomes a gradient, a gradient becomes a step."""
+"""Plain descent: a loss becomes a gradient, a gradient becomes a step.
+
+Each piece is compiled by itself, so a step that needs the gradient many times,
+as SAMCL's does, compiles it once per batch shape even where the step as a whole
+is not compiled; inside a compiled step the inner `jax.jit` does nothing.
+"""
 
 import jax
 import optax
@@ -11,6 +16,7 @@ def make_gradient(loss_fn: ts.LossFn) -> ts.GradFn:
   """g = grad L(params; batch), with the metrics of the loss."""
   differentiate = jax.value_and_grad(loss_fn, has_aux=True)
 
+  @jax.jit
   def gradient(params, batch, key):
     (_, metrics), grads = differentiate(params, batch, key)
     return grads, metrics
@@ -23,16 +29,20 @@ def make_update(
 ) -> ts.StepFn:
   """One optimizer update in the direction of `grad_fn`."""
 
-  def update(state, batch, key):
-    grads, metrics = grad_fn(state.params, batch, key)
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    metrics |= {
+  @jax.jit
+  def apply(params, opt_state, grads):
+    updates, opt_state = tx.update(grads, opt_state, params)
+    norms = {
       'norm/grads': tree.norm(grads),
       'norm/updates': tree.norm(updates),
       'norm/params': tree.norm(params),
     }
-    return state.replace(params=params, opt_state=opt_state), metrics
+    return optax.apply_updates(params, updates), opt_state, norms
+
+  def update(state, batch, key):
+    grads, metrics = grad_fn(state.params, batch, key)
+    params, opt_state, norms = apply(state.params, state.opt_state, grads)
+    return state.replace(params=params, opt_state=opt_state), metrics | norms
 
   return update
 

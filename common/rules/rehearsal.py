@@ -3,6 +3,8 @@
 Chaudhry et al., "On tiny episodic memories in continual learning", 2019.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -13,8 +15,10 @@ from common import train_state as ts
 def make_observe(policy: memory_lib.Policy = memory_lib.RESERVOIR) -> ts.StepFn:
   """A step that only inserts the batch into the memory."""
 
+  insert = jax.jit(functools.partial(memory_lib.insert, policy=policy))
+
   def observe(state, batch, key):
-    memory = memory_lib.insert(state.memory, batch, key, policy)
+    memory = insert(state.memory, batch, key)
     return state.replace(memory=memory), {}
 
   return observe
@@ -28,10 +32,11 @@ def on_replay(
   Metrics are named 'replay/...'.
   """
 
+  draw = _make_draw(policy)
+
   def replayed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    num = jax.tree.leaves(batch)[0].shape[0]
-    past = memory_lib.draw(state.memory, num, draw_key, policy)
+    past = draw(state.memory, _size(batch), draw_key)
     state, metrics = step(state, past, step_key)
     return state, {f'replay/{name}': x for name, x in metrics.items()}
 
@@ -43,11 +48,21 @@ def with_replay(
 ) -> ts.StepFn:
   """Runs a step on the batch and as many remembered cases together."""
 
+  draw = _make_draw(policy)
+
   def mixed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    num = jax.tree.leaves(batch)[0].shape[0]
-    past = memory_lib.draw(state.memory, num, draw_key, policy)
+    past = draw(state.memory, _size(batch), draw_key)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), batch, past)
     return step(state, both, step_key)
 
   return mixed
+
+
+def _make_draw(policy: memory_lib.Policy):
+  draw = functools.partial(memory_lib.draw, policy=policy)
+  return jax.jit(draw, static_argnums=1)
+
+
+def _size(batch: ts.Batch) -> int:
+  return jax.tree.leaves(batch)[0].shape[0]

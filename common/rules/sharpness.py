@@ -44,10 +44,14 @@ def sharpness_aware(
   if rho == 0:
     return grad_fn
 
+  @jax.jit
+  def climb(params, grads):
+    e = perturbation(params, grads, rho=rho, adaptive=adaptive)
+    return tree.add(params, e)
+
   def gradient(params, batch, key):
     grads, metrics = grad_fn(params, batch, key)
-    e = perturbation(params, grads, rho=rho, adaptive=adaptive)
-    grads, perturbed = grad_fn(tree.add(params, e), batch, key)
+    grads, perturbed = grad_fn(climb(params, grads), batch, key)
     rise = perturbed['loss/total'] - metrics['loss/total']
     return grads, metrics | {'loss/sharpness': rise}
 

@@ -1,0 +1,15 @@
+"""A stream of synthetic registration tasks that look like what they stand for.
+
+`brain_mr` and `abdomen_ct` register different people, `lung_ct` two phases of
+breathing, `abdomen_mr_ct` two scanners. Anatomies are formulas that are drawn
+at deformed coordinates, so images are sharp and the ground truth is exact.
+"""
+
+from common.synthetic.stream import (
+  DEFAULT_SHAPE,
+  ground_truth,
+  list_pairs,
+  write_stream,
+)
+
+__all__ = ('DEFAULT_SHAPE', 'ground_truth', 'list_pairs', 'write_stream')

@@ -7,7 +7,7 @@ import numpy as np
 
 from common.synthetic import solids
 
-EXTENT = (160.0, 184.0, 160.0)  # mm, field of view
+EXTENT = (160.0, 186.0, 160.0)  # mm, field of view
 
 LABELS = {
   'right_white_matter': 1,
@@ -24,9 +24,24 @@ LABELS = {
   'brainstem': 12,
 }
 
+# What parts count as; on the left one more, up to the striatum.
+_VALUES = {
+  'white_matter': 1,
+  'cortex': 3,
+  'sulcus': 3,
+  'lateral_ventricle': 5,
+  'thalamus': 7,
+  'striatum': 9,
+  'cerebellum': 11,
+  'folia': 11,
+  'arbor_vitae': 11,
+  'brainstem': 12,
+}
+
 # Shares of the white level in a T1-weighted image.
 T1 = {
   'fluid': 0.16,
+  'sulcus': 0.18,
   'cortex': 0.64,
   'white_matter': 1.0,
   'cerebellum': 0.66,
@@ -39,47 +54,35 @@ T1 = {
 }
 
 
-def parts(points: np.ndarray) -> list[solids.Part]:
-  """Parts of the brain at points (3, n), mm, outermost first."""
-  shifted = points + np.asarray([[0.0], [-6.0], [6.0]], points.dtype)
+def draw(points: np.ndarray) -> solids.Drawing:
+  """The brain at points (3, n), mm; the mask is its envelope."""
+  shifted = points + np.asarray([[0.0], [-5.0], [6.0]], points.dtype)
   mirrored = shifted.copy()
   mirrored[0] = np.abs(mirrored[0])
   cerebrum = _cerebrum(mirrored)
-  return [
-    solids.Part('fluid', _envelope(mirrored, cerebrum)),
+  envelope = _envelope(mirrored, cerebrum)
+  parts = [
+    solids.Part('fluid', envelope),
     *_hemispheres(shifted, mirrored, cerebrum),
     *_hindbrain(shifted, mirrored),
-    *_deep(shifted, mirrored),
+    *_deep(mirrored),
   ]
-
-
-def label(points: np.ndarray) -> np.ndarray:
-  """Label values (n,) at points (3, n), mm."""
-  drawn = parts(points)
-  sided = {}
-  for side in ('right', 'left'):
-    names = {
-      part.name: LABELS.get(f'{side}_{part.name}', LABELS.get(part.name, 0))
-      for part in drawn
-    }
-    sided[side] = solids.label(drawn, names)
-  return np.where(points[0] > 0.0, sided['right'], sided['left'])
-
-
-def mask(points: np.ndarray) -> np.ndarray:
-  """Whether points (3, n) lie inside the brain envelope."""
-  return parts(points)[0].distance < 0.0
+  label = solids.label(parts, _VALUES)
+  label += ((points[0] < 0.0) & (label % 2 == 1) & (label < 11)).astype(
+    np.uint8
+  )
+  return solids.Drawing(parts, label, envelope < 0.0)
 
 
 def _cerebrum(mirrored: np.ndarray) -> np.ndarray:
   """Smooth outline of a hemisphere, the fissure and the lobes."""
-  upper = solids.ellipsoid(mirrored, (27.0, -6.0, 14.0), (41.0, 84.0, 56.0))
+  upper = solids.ellipsoid(mirrored, (20.0, -5.0, 13.0), (48.0, 81.0, 58.0))
   flat = -(mirrored[2] + 14.0 - 0.004 * (mirrored[1] + 30.0) ** 2 * 0.5) * 0.9
   upper = solids.intersection(upper, flat, smooth=16.0)
   temporal = solids.ellipsoid(
-    solids.tilted(mirrored, (46.0, 2.0, -20.0), (8.0, 0.0, -6.0)),
-    (46.0, 2.0, -20.0),
-    (19.0, 42.0, 20.0),
+    solids.tilted(mirrored, (45.0, 2.0, -19.0), (8.0, 0.0, -6.0)),
+    (45.0, 2.0, -19.0),
+    (21.0, 45.0, 22.0),
   )
   return solids.minus(
     solids.union(upper, temporal, smooth=3.0), mirrored[0] - 0.8, smooth=4.0
@@ -87,8 +90,8 @@ def _cerebrum(mirrored: np.ndarray) -> np.ndarray:
 
 
 def _envelope(mirrored: np.ndarray, cerebrum: np.ndarray) -> np.ndarray:
-  hull = solids.ellipsoid(mirrored, (0.0, -4.0, 8.0), (66.0, 84.0, 58.0))
-  hull = np.maximum(hull, 10.0 - (mirrored[2] + 20.0))
+  hull = solids.ellipsoid(mirrored, (0.0, -5.0, 13.0), (62.0, 76.0, 56.0))
+  hull = np.maximum(hull, -10.0 - mirrored[2])
   return solids.union(
     cerebrum - 1.5,
     hull,
@@ -102,16 +105,20 @@ def _hemispheres(
   shifted: np.ndarray, mirrored: np.ndarray, cerebrum: np.ndarray
 ) -> list[solids.Part]:
   """Cortex with sulci, then the white matter it covers."""
-  fold = solids.sheets(shifted, 40.0)
+  fold = solids.sheets(shifted, 48.0)
   deep = -cerebrum
   sulcus = np.maximum(fold - 1.0 + 0.06 * np.maximum(deep, 0.0), deep - 15.0)
-  insula = solids.ellipsoid(mirrored, (51.0, 10.0, -1.0), (13.0, 25.0, 2.0))
-  sulcus = solids.union(sulcus, insula)
-  cortex = solids.minus(cerebrum, sulcus)
-  ribbon = solids.union(
-    np.maximum(fold - 4.2, deep - 18.0), insula - 3.5, smooth=2.0
+  lateral = (52.0, 8.0, 1.0)
+  insula = solids.ellipsoid(
+    solids.tilted(mirrored, lateral, (14.0, 28.0, 0.0)),
+    lateral,
+    (13.0, 24.0, 1.4),
   )
-  white = solids.minus(cerebrum + 3.2, ribbon, smooth=2.0)
+  sulcus = solids.union(sulcus, insula)
+  ribbon = solids.union(
+    np.maximum(fold - 4.8, deep - 18.0), insula - 3.5, smooth=2.0
+  )
+  white = solids.minus(cerebrum + 3.8, ribbon, smooth=2.0)
   callosum = solids.tube(
     mirrored,
     [(0, 26, -2), (0, 34, 6), (0, 26, 17), (0, 4, 25), (0, -24, 24),
@@ -120,13 +127,14 @@ def _hemispheres(
   )  # fmt: skip
   white = solids.union(white, callosum, smooth=5.0)
   return [
-    solids.Part('cortex', cortex),
+    solids.Part('cortex', cerebrum),
+    solids.Part('sulcus', np.maximum(sulcus, cerebrum), 2.0),
     solids.Part('white_matter', white),
   ]
 
 
 def _cerebellum(mirrored: np.ndarray) -> np.ndarray:
-  lobe = solids.ellipsoid(mirrored, (23.0, -58.0, -34.0), (28.0, 26.0, 19.0))
+  lobe = solids.ellipsoid(mirrored, (24.0, -58.0, -35.0), (29.0, 27.0, 21.0))
   vermis = solids.ellipsoid(mirrored, (0.0, -56.0, -30.0), (9.0, 22.0, 18.0))
   return solids.union(lobe, vermis, smooth=6.0)
 
@@ -143,9 +151,7 @@ def _stem(mirrored: np.ndarray) -> np.ndarray:
   )
 
 
-def _hindbrain(
-  shifted: np.ndarray, mirrored: np.ndarray
-) -> list[solids.Part]:
+def _hindbrain(shifted: np.ndarray, mirrored: np.ndarray) -> list[solids.Part]:
   """Cerebellum with folia and its white tree, brainstem, fourth ventricle."""
   whole = _cerebellum(mirrored)
   stripes = np.abs(np.mod(0.8 * shifted[2] - 0.25 * whole, 8.0) - 4.0) - 1.0
@@ -157,14 +163,14 @@ def _hindbrain(
   fourth = solids.ellipsoid(mirrored, (0.0, -38.0, -32.0), (7.0, 4.0, 10.0))
   return [
     solids.Part('cerebellum', whole),
-    solids.Part('folia', np.maximum(whole + 1.0, stripes)),
+    solids.Part('folia', np.maximum(whole + 1.0, stripes), 2.0),
     solids.Part('arbor_vitae', core),
     solids.Part('brainstem', _stem(mirrored)),
     solids.Part('fluid', fourth),
   ]
 
 
-def _deep(shifted: np.ndarray, mirrored: np.ndarray) -> list[solids.Part]:
+def _deep(mirrored: np.ndarray) -> list[solids.Part]:
   """Grey nuclei and ventricles."""
   head = solids.tube(
     mirrored,

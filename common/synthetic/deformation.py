@@ -5,8 +5,8 @@ millimetres, RAS. Every step is a diffeomorphism of the whole space with a
 known inverse, so ground truth holds to rounding at any point.
 """
 
-import dataclasses
 from collections.abc import Sequence
+import dataclasses
 from typing import Protocol
 
 import numpy as np

@@ -4,18 +4,31 @@ Points are (3, n) in millimetres, axes right, anterior, superior. A distance is
 (n,) in millimetres, negative inside, close to Euclidean near the surface.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+import dataclasses
 
 import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-  """A named solid; later parts of a sequence cover earlier ones."""
+  """A named solid; later parts of a sequence cover earlier ones.
+
+  thickness: of a sheet; one thinner than a voxel fills only a share of it.
+  """
 
   name: str
   distance: np.ndarray  # (n,), mm
+  thickness: float = float('inf')  # mm
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+  """An anatomy seen at n points."""
+
+  parts: list[Part]
+  label: np.ndarray  # (n,), uint8
+  mask: np.ndarray  # (n,), bool
 
 
 def ellipsoid(
@@ -62,7 +75,9 @@ def tube(
     along, offset = end - start, points - start[:, None]
     share = np.clip(along @ offset / (along @ along), 0.0, 1.0)
     gap = offset - along[:, None] * share
-    distance = np.sqrt(np.sum(gap**2, axis=0)) - (first + (last - first) * share)
+    distance = np.sqrt(np.sum(gap**2, axis=0)) - (
+      first + (last - first) * share
+    )
     nearest = distance if nearest is None else np.minimum(nearest, distance)
   return nearest
 
@@ -113,10 +128,14 @@ def paint(
 
   The ramp is the share of a voxel of that size that a plane cuts off, so an
   edge of one voxel is antialiased and the picture is as sharp as its grid.
+  In the middle of a sheet of thickness t the ramp is at (1 + t / edge) / 2,
+  where its share is t / edge.
   """
   picture = np.zeros_like(parts[0].distance)
   for part in parts:
     share = np.clip(0.5 - part.distance / edge, 0.0, 1.0)
+    if part.thickness < edge:
+      share *= part.thickness / (0.5 * (edge + part.thickness))
     picture += share * (np.float32(values[part.name]) - picture)
   return picture
 

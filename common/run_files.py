@@ -1,0 +1,189 @@
+"""The files of a finished run, read back and checked field by field."""
+
+import csv
+import dataclasses
+import json
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from common import errors, figures
+
+_COLUMNS = ('stage', 'site', 'case', 'metric', 'value')
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A finished run.
+
+  Attributes:
+    config: config.json.
+    results: results.json.
+    scores: one entry per metric of results.json.
+    log: lines of metrics.jsonl in order.
+    cases: [stage, site, case, metric] -> values over labels, from
+      per_case.csv; stage 0 is the untrained network.
+  """
+
+  config: dict[str, Any]
+  results: dict[str, Any]
+  scores: dict[str, figures.Scores]
+  log: list[dict[str, Any]]
+  cases: dict[tuple[int, str, str, str], list[float]]
+
+
+def load(workdir: pathlib.Path) -> Run:
+  """Reads a working directory.
+
+  Raises:
+    InputError: a file is missing, cannot be read, or a field is not as a
+      finished run leaves it.
+  """
+  config = _load_object(workdir / 'config.json')
+  path = workdir / 'results.json'
+  results = _load_object(path)
+  for name in ('problem', 'method'):
+    _field(path, results, name, str)
+  for name in ('stream', 'unseen'):
+    sites = _field(path, results, name, list)
+    if not all(isinstance(site, str) for site in sites):
+      raise errors.InputError(f'{path}: {name}: allowed a list of names')
+  if not results['stream']:
+    raise errors.InputError(f'{path}: stream: found no site, must be >= 1')
+  scores = {
+    name: _scores(path, results, name)
+    for name in _field(path, results, 'metrics', dict)
+  }
+  summary = _field(path, results, 'summary', dict)
+  for name in scores:
+    _field(path, summary, name, dict, prefix='summary.')
+  log = _load_log(workdir / 'metrics.jsonl')
+  return Run(config, results, scores, log, _load_cases(workdir))
+
+
+def _scores(path: pathlib.Path, results: dict, name: str) -> figures.Scores:
+  prefix = f'metrics.{name}.'
+  entry = _field(path, results['metrics'], name, dict, prefix='metrics.')
+  sites = (*results['stream'], *results['unseen'])
+  matrix = [
+    _numbers(path, f'{prefix}matrix', row, len(sites))
+    for row in _field(path, entry, 'matrix', list, prefix=prefix)
+  ]
+  if not matrix:
+    raise errors.InputError(f'{path}: {prefix}matrix: found no row')
+  return figures.Scores(
+    name,
+    _field(path, entry, 'unit', str, prefix=prefix),
+    _field(path, entry, 'higher_is_better', bool, prefix=prefix),
+    np.array(matrix),
+    np.array(
+      _numbers(path, f'{prefix}untrained', entry.get('untrained'), len(sites))
+    ),
+    sites,
+    len(results['stream']),
+  )
+
+
+def _numbers(
+  path: pathlib.Path, name: str, values: Any, length: int
+) -> list[float]:
+  """Numbers with nan for null."""
+  good = isinstance(values, list) and len(values) == length
+  if not good or not all(
+    v is None or (isinstance(v, (int, float)) and not isinstance(v, bool))
+    for v in values
+  ):
+    raise errors.InputError(
+      f'{path}: {name}: found {_short(values)}, allowed {length} numbers or '
+      'null, one for each site'
+    )
+  return [math.nan if value is None else float(value) for value in values]
+
+
+def _load_object(path: pathlib.Path) -> dict[str, Any]:
+  try:
+    value = json.loads(_read(path))
+  except ValueError as error:
+    raise errors.InputError(f'{path}: no JSON ({error})') from error
+  if not isinstance(value, dict):
+    raise errors.InputError(
+      f'{path}: found {_short(value)}, allowed a JSON object'
+    )
+  return value
+
+
+def _load_log(path: pathlib.Path) -> list[dict[str, Any]]:
+  """Lines in order; a last one that was cut short is left out."""
+  lines = [line for line in _read(path).splitlines() if line.strip()]
+  entries = []
+  for number, line in enumerate(lines, start=1):
+    try:
+      entry = json.loads(line)
+    except ValueError as error:
+      if number == len(lines):
+        break
+      raise errors.InputError(f'{path}: line {number}: no JSON') from error
+    for name, kind in (('stage', int), ('site', str), ('step', int)):
+      if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
+        raise errors.InputError(
+          f'{path}: line {number}: {name}: missing, or not {kind.__name__}'
+        )
+    entries.append(entry)
+  return entries
+
+
+def _load_cases(
+  workdir: pathlib.Path,
+) -> dict[tuple[int, str, str, str], list[float]]:
+  path = workdir / 'per_case.csv'
+  reader = csv.DictReader(_read(path).splitlines())
+  missing = [c for c in _COLUMNS if c not in (reader.fieldnames or ())]
+  if missing:
+    raise errors.InputError(
+      f'{path}: {missing[0]}: no such column, found {reader.fieldnames}'
+    )
+  cases: dict[tuple[int, str, str, str], list[float]] = {}
+  for row in reader:
+    where = f'{path}: line {reader.line_num}'
+    stage = _parse(where, row, 'stage', int)
+    value = _parse(where, row, 'value', float)
+    key = (stage, row['site'], row['case'], row['metric'])
+    cases.setdefault(key, []).append(value)
+  return cases
+
+
+def _parse(where: str, row: dict, name: str, kind: type) -> Any:
+  try:
+    return kind(row[name])
+  except (TypeError, ValueError) as error:
+    raise errors.InputError(
+      f'{where}: {name}: found {_short(row[name])}, allowed {kind.__name__}'
+    ) from error
+
+
+def _read(path: pathlib.Path) -> str:
+  try:
+    return path.read_text('utf-8')
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, 'strerror', None) or 'not UTF-8 text'
+    raise errors.InputError(
+      f'{path}: cannot be read ({reason}); a finished run has this file'
+    ) from error
+
+
+def _field(
+  path: pathlib.Path, entry: dict, name: str, kind: type, *, prefix: str = ''
+) -> Any:
+  if not isinstance(entry.get(name), kind):
+    raise errors.InputError(
+      f'{path}: {prefix}{name}: found {_short(entry.get(name))}, '
+      f'allowed {kind.__name__}'
+    )
+  return entry[name]
+
+
+def _short(value: Any) -> str:
+  text = repr(value)
+  return text if len(text) <= 60 else f'{text[:57]}...'

@@ -1,0 +1,99 @@
+"""From a config to the registration problem that it describes."""
+
+import pathlib
+
+import jax.numpy as jnp
+from ml_collections import config_dict
+
+from common import errors
+from common import synthetic
+from samcl import lku_net
+from samcl import losses
+from samcl import problem as problem_lib
+from samcl import tasks as tasks_lib
+
+_DTYPES = {'float32': None, 'bfloat16': jnp.bfloat16}
+
+
+def create_problem(
+  config: config_dict.ConfigDict,
+) -> problem_lib.Registration:
+  """The tasks, network and loss of a config; every file is read and checked.
+
+  Raises:
+    InputError: a field of the config or a file of the data cannot be used.
+  """
+  _check(config)
+  tasks = create_tasks(config)
+  names = [task.name for task in tasks]
+  try:
+    return problem_lib.Registration(
+      tasks,
+      num_unseen=len(config.unseen),
+      network=lku_net.LKUNet(
+        num_levels=config.model.num_levels,
+        num_channels=config.model.num_channels,
+        large_kernel=config.model.large_kernel,
+        conv_dtype=_DTYPES[config.model.conv_dtype],
+      ),
+      scores=tuple(config.scores),
+      symmetric=config.model.symmetric,
+      output=config.model.output,
+      num_squarings=config.model.num_squarings,
+      **config.loss.to_dict(),
+    )
+  except (TypeError, ValueError) as error:
+    raise errors.InputError(f'config ({", ".join(names)}): {error}') from error
+
+
+def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
+  """The tasks of `stream` and `unseen`; the embedded ones are written first."""
+  folder = pathlib.Path(config.data.folder).expanduser()
+  if config.data.synthetic:
+    synthetic.write_stream(
+      folder,
+      shape=tuple(config.data.shape),
+      num_train=config.data.num_train,
+      num_test=config.data.num_test,
+      seed=config.data.seed,
+    )
+  elif not config.data.folder:
+    raise errors.InputError(
+      'config.data.folder: missing; give the folder of the data, '
+      '--config.data.folder=DIR'
+    )
+  fields = []
+  for name in (*config.stream, *config.unseen):
+    spec = {k: v for k, v in config.tasks[name].items() if v is not None}
+    fields.append(
+      {'name': name, **spec, 'root': folder / spec.get('root', name)}
+    )
+  tasks = tasks_lib.load_tasks(fields, shape=tuple(config.data.shape))
+  for task in tasks:
+    for split in ('train', 'val'):
+      for number in range(len(task.pairs(split))):
+        task.load(split, [number])
+  return tasks
+
+
+def _check(config: config_dict.ConfigDict) -> None:
+  names = (*config.stream, *config.unseen)
+  if not config.stream:
+    raise errors.InputError('config.stream: found no task, must name some')
+  unknown = [name for name in names if name not in config.tasks]
+  if unknown or len(set(names)) < len(names):
+    raise errors.InputError(
+      f'config.stream, config.unseen: found {names}, allowed each once of '
+      f'{", ".join(config.tasks)}'
+    )
+  allowed = {
+    'scores': (config.scores, problem_lib.METRICS),
+    'model.conv_dtype': ([config.model.conv_dtype], tuple(_DTYPES)),
+    'model.output': ([config.model.output], losses.OUTPUTS),
+  }
+  for field, (found, choices) in allowed.items():
+    wrong = [value for value in found if value not in choices]
+    if wrong:
+      raise errors.InputError(
+        f'config.{field}: found {wrong[0]!r}, allowed: {", ".join(choices)}'
+      )

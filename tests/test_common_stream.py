@@ -1,0 +1,146 @@
+import json
+import shutil
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from common import errors
+from common import methods
+from common import results
+from common import stream
+from tests import toy_problem
+
+PLAN = stream.Plan(
+  seed=3,
+  num_steps=(7, 6),
+  batch_size=2,
+  capacity=4,
+  log_every=2,
+  checkpoint_every=3,
+)
+
+
+def _stream(workdir, name='samcl', problem=None, **kwargs) -> stream.Stream:
+  return stream.Stream(
+    problem or toy_problem.Toy(),
+    methods.get(name),
+    methods.Settings(rho=0.01),
+    optax.adam(0.3),
+    PLAN,
+    workdir,
+    **kwargs,
+  )
+
+
+def _leaves(state) -> list[np.ndarray]:
+  return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+
+
+def _assert_same(a, b) -> None:
+  for x, y in zip(_leaves(a[0]), _leaves(b[0]), strict=True):
+    np.testing.assert_array_equal(x, y)
+  assert a[1].rows == b[1].rows
+  assert (a[1].stage, a[1].step) == (b[1].stage, b[1].step)
+
+
+@pytest.mark.parametrize('name', list(methods.METHODS))
+def test_scores_every_site_before_and_after_every_stage(name, tmp_path):
+  _, position = _stream(tmp_path, name).run()
+  scores = results.matrix(position.rows, 'tre')
+  assert scores.shape == (3, 3)
+  if name != 'joint':
+    assert scores[1, 0] < scores[0, 0]
+  assert position.step == 13
+
+
+def test_plain_descent_forgets_and_joint_lies_between(tmp_path):
+  _, position = _stream(tmp_path / 'a', 'sequential').run()
+  scores = results.matrix(position.rows, 'tre')
+  assert scores[2, 0] > scores[1, 0] + 0.2
+  state, _ = _stream(tmp_path / 'b', 'joint').run()
+  middle = toy_problem.CENTRES[:2].mean(axis=0)
+  start = np.zeros(2)
+  assert np.linalg.norm(state.params['w'] - middle) < np.linalg.norm(
+    start - middle
+  )
+
+
+def test_independent_starts_anew_and_keeps_each_sites_own_score(tmp_path):
+  _, position = _stream(tmp_path / 'a', 'independent').run()
+  assert position.rows[2][0] == position.rows[1][0]
+  _, sequential = _stream(tmp_path / 'b', 'sequential').run()
+  assert position.rows[1] == sequential.rows[1]
+  assert position.rows[2][1] != sequential.rows[2][1]
+
+
+@pytest.mark.parametrize('name', ['samcl', 'er', 'independent', 'joint'])
+@pytest.mark.parametrize('stop_at', [1, 3, 7, 8, 12])
+def test_a_stopped_run_ends_as_an_uninterrupted_one(name, stop_at, tmp_path):
+  whole = _stream(tmp_path / 'whole', name).run()
+  asked = iter(range(1, 100))
+  stopped = _stream(
+    tmp_path / 'cut', name, stop=lambda: next(asked) == stop_at
+  )
+  assert stopped.run() is None
+  _assert_same(_stream(tmp_path / 'cut', name).run(), whole)
+  logs = [
+    [
+      json.loads(line)
+      for line in (tmp_path / folder / 'metrics.jsonl').read_text().splitlines()
+    ]
+    for folder in ('whole', 'cut')
+  ]
+  assert [entry['step'] for entry in logs[0]] == [0, 2, 4, 6, 8, 10, 12]
+  assert logs[0] == logs[1]
+
+
+def test_lost_work_is_done_again_to_the_same_end(tmp_path):
+  whole = _stream(tmp_path / 'whole').run()
+  shutil.copytree(tmp_path / 'whole', tmp_path / 'cut')
+  # As if killed between the last two checkpoints, inside the next write.
+  newest = max((tmp_path / 'cut' / 'checkpoints').glob('step_*'))
+  newest.rename(newest.with_name('.partial_13'))
+  _assert_same(_stream(tmp_path / 'cut').run(), whole)
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
+  whole = _stream(tmp_path).run()
+  newest = tmp_path / 'checkpoints' / 'step_13'
+  for path in (newest / 'state').rglob('*'):
+    if path.is_file() and path.stat().st_size > 40:
+      path.write_bytes(path.read_bytes()[:-20] + b'\x00' * 20)
+  again = _stream(tmp_path).run()
+  assert 'step_13 is damaged' in capsys.readouterr().err
+  _assert_same(again, whole)
+
+
+def test_only_damaged_checkpoints_are_refused_not_overwritten(tmp_path):
+  _stream(tmp_path).run()
+  for path in (tmp_path / 'checkpoints').glob('step_*'):
+    shutil.rmtree(path / 'state')
+  with pytest.raises(errors.InputError, match=r'none of the checkpoints'):
+    _stream(tmp_path).run()
+
+
+def test_a_loss_that_is_not_finite_names_site_and_step(tmp_path):
+  # Two calls make the template of the memory, so the 11th is step 8.
+  problem = toy_problem.Toy(poison=11)
+  with pytest.raises(
+    errors.InputError, match=r'stage 2 \(west\), step 8: .*loss/total is nan'
+  ):
+    _stream(tmp_path, problem=problem).run()
+  state, position = _stream(tmp_path).restore()
+  assert position.step == 7
+  assert all(np.isfinite(leaf).all() for leaf in _leaves(state.params))
+
+
+def test_the_memory_holds_cases_of_past_sites(tmp_path):
+  state, _ = _stream(tmp_path).run()
+  assert int(state.memory.num_seen) == 26
+  held = np.asarray(state.memory.items['x'])
+  nearest = np.linalg.norm(
+    held[:, None] - toy_problem.CENTRES[None], axis=-1
+  ).argmin(axis=1)
+  assert set(nearest) == {0, 1}

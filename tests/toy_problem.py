@@ -1,0 +1,54 @@
+"""A problem whose every answer is known: find the centre of each site's points."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import metrics
+from common import problem as problem_lib
+
+CENTRES = np.array([[2.0, -1.0], [-3.0, 0.5], [0.0, 4.0]])
+
+
+class Toy:
+  """Two sites in the stream, one unseen; the score is minus the distance."""
+
+  name = 'toy'
+  stream = ('east', 'west')
+  unseen = ('north',)
+  metrics = {'tre': metrics.METRICS['tre']}
+
+  def __init__(self, poison: int | None = None):
+    self._poison = poison
+    self.loaded = 0
+
+  def init(self, key):
+    return {'w': 0.01 * jax.random.normal(key, (2,))}
+
+  def loss(self, params, batch, key):
+    del key
+    value = jnp.mean(jnp.sum((params['w'][None] - batch['x']) ** 2, axis=-1))
+    return value, {'loss/total': value}
+
+  def num_train(self, site):
+    return 5 + site
+
+  def load_train(self, items):
+    self.loaded += 1
+    points = [
+      CENTRES[site] + 0.1 * np.random.default_rng([site, case]).normal(size=2)
+      for site, case in items
+    ]
+    batch = np.array(points, np.float32)
+    if self._poison is not None and self.loaded == self._poison:
+      batch[:] = np.nan
+    return {'x': batch}
+
+  def evaluate(self, params, site):
+    distance = np.linalg.norm(np.asarray(params['w']) - CENTRES[site])
+    return [problem_lib.Row('case', '', 'tre', float(distance), 'mm')]
+
+  def draw(self, params, folder: pathlib.Path):
+    folder.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,8 @@ def get_config() -> config_dict.ConfigDict:
   config.unseen = ()
   config.scores = ('dice', 'tre', 'folding_fraction', 'sd_log_jacobian')
 
+  config.native = False
+
   config.data = config_dict.ConfigDict()
   config.data.synthetic = True
   config.data.folder = 'runs/data/samcl_synthetic'
@@ -31,9 +33,16 @@ def get_config() -> config_dict.ConfigDict:
   config.tasks.brain_mr = _task(mask='file', upper_percentile=99.0)
   config.tasks.abdomen_ct = _task(clip=(-200.0, 300.0))
   config.tasks.lung_ct = _task(
-    label='mask', labels=(1,), metric='tre', clip=(-1350.0, 150.0)
+    label='mask', labels=(1,), metric='tre', clip=(-1000.0, 200.0)
   )
-  config.tasks.abdomen_mr_ct = _task()
+  config.tasks.abdomen_mr_ct = _task(
+    intensity=config_dict.ConfigDict(
+      {
+        '_ct': {'clip': (-200.0, 300.0)},
+        '_mr': {'upper_percentile': 99.0},
+      }
+    )
+  )
 
   config.model = config_dict.ConfigDict()
   config.model.num_levels = 3
@@ -45,9 +54,9 @@ def get_config() -> config_dict.ConfigDict:
   config.model.num_squarings = 7
 
   config.loss = config_dict.ConfigDict()
-  config.loss.ncc_window = 3
+  config.loss.ncc_window = 7
   config.loss.ncc_weight = 1.0
-  config.loss.dice_weight = 1.0
+  config.loss.dice_weight = 10.0
   config.loss.landmark_weight = 1.0
   config.loss.landmark_refinement = 1
   config.loss.membrane_weight = 1.0
@@ -55,7 +64,7 @@ def get_config() -> config_dict.ConfigDict:
 
   config.optim = config_dict.ConfigDict()
   config.optim.name = 'adam'
-  config.optim.lr = 1e-3
+  config.optim.lr = 3e-3
   config.optim.schedule = 'constant'
   config.optim.warmup = 0
   config.optim.weight_decay = 1e-5

@@ -15,6 +15,7 @@ from common import train_state as ts
 from samcl import figures
 from samcl import lku_net
 from samcl import losses
+from samcl import native as native_lib
 from samcl import tasks as tasks_lib
 
 METRICS = (
@@ -26,6 +27,7 @@ METRICS = (
   'folding_fraction',
   'sd_log_jacobian',
 )
+Scores = list[tuple[str, float]]
 SURFACE = ('assd', 'hd95', 'surface_dice')
 
 
@@ -38,6 +40,8 @@ class Registration:
     network: predicts the velocity.
     weights: of the loss terms, and other keywords of `losses.make_loss`.
     scores: metrics to compute, among `METRICS`.
+    native: score labels on the grid of the fixed image instead of the
+      network's.
     symmetric, output, num_squarings: see `losses.deform`.
   """
 
@@ -50,6 +54,7 @@ class Registration:
     num_unseen: int = 0,
     network: lku_net.LKUNet,
     scores: Sequence[str] = METRICS,
+    native: bool = False,
     symmetric: bool = True,
     output: str = 'velocity',
     num_squarings: int = 7,
@@ -57,6 +62,7 @@ class Registration:
   ):
     num_stream = len(tasks) - num_unseen
     self._tasks, self._network, self._scores = tuple(tasks), network, scores
+    self._native = native
     self.stream = tuple(task.name for task in tasks[:num_stream])
     self.unseen = tuple(task.name for task in tasks[num_stream:])
     self.metrics = {name: metrics_lib.METRICS[name] for name in scores}
@@ -90,7 +96,23 @@ class Registration:
     for number, pair in enumerate(task.val):
       batch = task.load('val', [number])
       registered = jax.device_get(self.register(params, batch))
-      rows += self._rows(task, pair.name, batch, registered)
+      field = registered['displacement'][0]
+      spacing = task.spacing
+      fixed, warped = batch['fixed_label'][0], registered['label'][0]
+      if self._native and task.metric == 'dice':
+        fixed, warped = native_lib.warp_label(task, number, field)
+        spacing = task.native(pair).original.spacing
+      values = {
+        **self._label_scores(task, fixed, warped, spacing),
+        **self._field_scores(task, batch, registered),
+      }
+      rows += [
+        problem_lib.Row(
+          pair.name, label, name, float(value), self.metrics[name].unit
+        )
+        for name, scored in values.items()
+        for label, value in scored
+      ]
     return rows
 
   def draw(self, params: ts.Params, folder: pathlib.Path) -> None:
@@ -128,51 +150,50 @@ class Registration:
       'determinant': spatial.jacobian_determinant(displacement),
     }
 
-  def _rows(
+  def _label_scores(
     self,
     task: tasks_lib.Task,
-    case: str,
+    fixed: np.ndarray,
+    warped: np.ndarray,
+    spacing: Sequence[float],
+  ) -> dict[str, Scores]:
+    """Overlap and surface distances; lung masks of a TRE task only train it."""
+    if task.metric != 'dice':
+      return {}
+    values = {}
+    if 'dice' in self._scores:
+      values['dice'] = metrics_lib.dice_per_label(fixed, warped, task.labels)
+    if set(SURFACE) & set(self._scores):
+      values |= metrics_lib.surface_scores_per_label(
+        fixed, warped, task.labels, spacing=spacing, tolerance=max(spacing)
+      )
+    return {
+      name: [
+        (str(label), value)
+        for label, value in zip(task.labels, found, strict=True)
+      ]
+      for name, found in values.items()
+      if name in self._scores
+    }
+
+  def _field_scores(
+    self,
+    task: tasks_lib.Task,
     batch: ts.Batch,
     registered: dict[str, np.ndarray],
-  ) -> list[problem_lib.Row]:
-    """Every wanted score of one pair."""
-    # Labels of a task that is scored by landmarks (lung masks) only train it.
-    labels = task.labels if task.metric == 'dice' else ()
-    fixed, warped = batch['fixed_label'][0], registered['label'][0]
-    values: dict[str, list[tuple[str, float]]] = {}
-    names = [str(label) for label in labels]
-    if 'dice' in self._scores:
-      dice = metrics_lib.dice_per_label(fixed, warped, labels)
-      values['dice'] = list(zip(names, dice, strict=True))
-    if labels and set(SURFACE) & set(self._scores):
-      surface = metrics_lib.surface_scores_per_label(
-        fixed,
-        warped,
-        labels,
-        spacing=task.spacing,
-        tolerance=max(task.spacing),
-      )
-      for name in SURFACE:
-        if name in self._scores:
-          values[name] = list(zip(names, surface[name], strict=True))
+  ) -> dict[str, Scores]:
+    """Landmark distance and regularity of the displacement."""
+    values = {}
     real = batch['landmark_weight'][0] > 0
     if 'tre' in self._scores and real.any():
-      distances = metrics_lib.tre(
+      values['tre'] = metrics_lib.tre(
         registered['displacement'][0],
         batch['fixed_landmarks'][0][real],
         batch['moving_landmarks'][0][real],
         task.spacing,
-      )
-      values['tre'] = [('', float(np.mean(distances)))]
+      ).mean()
     jacobian, mask = registered['determinant'][0], batch['fixed_mask'][0]
-    if 'folding_fraction' in self._scores:
-      folded = metrics_lib.folding_fraction(jacobian, mask)
-      values['folding_fraction'] = [('', folded)]
-    if 'sd_log_jacobian' in self._scores:
-      spread = metrics_lib.sd_log_jacobian(jacobian, mask)
-      values['sd_log_jacobian'] = [('', spread)]
-    return [
-      problem_lib.Row(case, label, name, float(value), self.metrics[name].unit)
-      for name, scored in values.items()
-      for label, value in scored
-    ]
+    for name in ('folding_fraction', 'sd_log_jacobian'):
+      if name in self._scores:
+        values[name] = getattr(metrics_lib, name)(jacobian, mask)
+    return {name: [('', value)] for name, value in values.items()}

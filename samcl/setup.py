@@ -37,6 +37,7 @@ def create_problem(
         conv_dtype=_DTYPES[config.model.conv_dtype],
       ),
       scores=tuple(config.scores),
+      native=config.native,
       symmetric=config.model.symmetric,
       output=config.model.output,
       num_squarings=config.model.num_squarings,

@@ -15,9 +15,9 @@ Steps = tuple[deformation.Step, ...]
 def brain_person(rng: np.random.Generator) -> Steps:
   """Small: heads are alike and held still."""
   return (
-    deformation.draw_affine(rng, shift=2.0, degrees=1.6, scale=0.028),
+    deformation.draw_affine(rng, shift=1.2, degrees=1.2, scale=0.02),
     *deformation.draw_bends(
-      rng, amplitude=2.2, width=38.0, extent=brain.EXTENT
+      rng, amplitude=1.8, width=38.0, extent=brain.EXTENT
     ),
     *deformation.draw_bends(
       rng, amplitude=0.9, width=20.0, extent=brain.EXTENT
@@ -28,10 +28,10 @@ def brain_person(rng: np.random.Generator) -> Steps:
 def abdomen_person(rng: np.random.Generator) -> Steps:
   """Large: bellies differ in size and in where organs lie."""
   return (
-    deformation.draw_affine(rng, shift=3.5, degrees=1.5, scale=0.03),
+    deformation.draw_affine(rng, shift=2.2, degrees=1.2, scale=0.022),
     *_centered(
       deformation.draw_bends(
-        rng, amplitude=5.0, width=80.0, extent=abdomen.EXTENT
+        rng, amplitude=4.0, width=80.0, extent=abdomen.EXTENT
       ),
       abdomen.CENTER,
     ),
@@ -57,36 +57,24 @@ def chest_person(rng: np.random.Generator) -> Steps:
   )
 
 
-def _centered(
-  bends: Sequence[deformation.Bend], center: Sequence[float]
-) -> Steps:
-  """Bends about `center`, mm, instead of the origin."""
-  middle = np.asarray(center)
-  return (
-    deformation.Affine(np.eye(3), -middle),
-    *bends,
-    deformation.Affine(np.eye(3), middle),
-  )
-
-
 def nodding(rng: np.random.Generator) -> Steps:
-  """Heads that lie chin up, on a thicker rest, at the second scanner."""
-  drawn = deformation.draw_affine(rng, shift=1.0, degrees=1.0, scale=0.0)
-  angle = np.radians(7.0)
+  """Heads that lie chin down, on a thicker rest, at the second scanner."""
+  drawn = deformation.draw_affine(rng, shift=0.8, degrees=0.8, scale=0.0)
+  angle = np.radians(8.0)
   nod = np.eye(3)
   nod[1:, 1:] = [
     [np.cos(angle), -np.sin(angle)],
     [np.sin(angle), np.cos(angle)],
   ]
-  offset = drawn.offset + np.array([-2.0, -3.5, -4.5])
+  offset = drawn.offset + np.array([-3.0, -4.0, -5.0])
   return (deformation.Affine(nod @ drawn.matrix, offset),)
 
 
 def deep_breath(rng: np.random.Generator) -> Steps:
   """Bellies at the second scanner: breath held deep, another field of view."""
-  drawn = deformation.draw_affine(rng, shift=2.0, degrees=1.0, scale=0.0)
-  offset = drawn.offset + np.array([-9.0, 7.0, 6.0])
-  depth = rng.uniform(8.0, 16.0)
+  drawn = deformation.draw_affine(rng, shift=1.5, degrees=1.0, scale=0.0)
+  offset = drawn.offset + np.array([-12.0, 8.0, 8.0])
+  depth = rng.uniform(10.0, 16.0)
   dome = deformation.Bend(
     axis=2,
     center=-60.0,
@@ -100,7 +88,7 @@ def deep_breath(rng: np.random.Generator) -> Steps:
 
 def exhale(rng: np.random.Generator) -> Steps:
   """From breathing out to breathing in: domes sink, the chest rises."""
-  depth = rng.uniform(26.0, 40.0)
+  depth = rng.uniform(22.0, 44.0)
   domes = deformation.Bend(
     axis=2,
     center=-8.0,
@@ -124,14 +112,14 @@ def exhale(rng: np.random.Generator) -> Steps:
 
 
 def other_table(rng: np.random.Generator) -> Steps:
-  """From CT to MR: another table, arms and breath; the belly sags."""
-  drawn = deformation.draw_affine(rng, shift=5.0, degrees=4.0, scale=0.03)
-  offset = drawn.offset + np.array([10.0, -7.0, 8.0])
+  """Another table than at the MR scanner, and a belly that bulges."""
+  drawn = deformation.draw_affine(rng, shift=3.0, degrees=2.0, scale=0.015)
+  offset = drawn.offset + np.array([14.0, -9.0, -12.0])
   table = deformation.Affine(drawn.matrix, offset)
   fine = deformation.draw_bends(
-    rng, amplitude=6.0, width=65.0, extent=abdomen.EXTENT
+    rng, amplitude=4.5, width=65.0, extent=abdomen.EXTENT
   )
-  sag = deformation.Bend(
+  bulge = deformation.Bend(
     axis=1,
     center=60.0,
     reach=80.0,
@@ -139,4 +127,16 @@ def other_table(rng: np.random.Generator) -> Steps:
     positions=np.array([[0.0, -100.0]]),
     extents=np.array([[100.0, 110.0]]),
   )
-  return table, sag, *_centered(fine, abdomen.CENTER)
+  return table, bulge, *_centered(fine, abdomen.CENTER)
+
+
+def _centered(
+  bends: Sequence[deformation.Bend], center: Sequence[float]
+) -> Steps:
+  """Bends about `center`, mm, instead of the origin."""
+  middle = np.asarray(center)
+  return (
+    deformation.Affine(np.eye(3), -middle),
+    *bends,
+    deformation.Affine(np.eye(3), middle),
+  )

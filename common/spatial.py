@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from common import stencil
+
 
 def identity_grid(shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
   """Voxel coordinates of every voxel, (*shape, d)."""
@@ -67,7 +69,15 @@ def exponentiate(velocity: jax.Array, num_squarings: int = 7) -> jax.Array:
   """
 
   def square(displacement: jax.Array, _: None) -> tuple[jax.Array, None]:
-    return compose(displacement, displacement), None
+    # The first squarings move everything by less than a voxel.
+    moved = jax.lax.cond(
+      jnp.max(jnp.abs(displacement)) <= 1,
+      stencil.warp_near,
+      warp,
+      displacement,
+      displacement,
+    )
+    return displacement + moved, None
 
   scaled = velocity / 2**num_squarings
   return jax.lax.scan(square, scaled, length=num_squarings)[0]
@@ -154,17 +164,8 @@ def _sample(
     )
     index = [low + bit for low, bit in zip(base, corner, strict=True)]
     values = _gather(volume, index)
-    total = total + _spread(weight[..., None], values.shape[-1]) * values
+    total = total + stencil.spread(weight[..., None], values.shape[-1]) * values
   return total
-
-
-def _spread(x: jax.Array, channels: int) -> jax.Array:
-  """(…, 1) to (…, channels).
-
-  Written as a product with ones, because so is its transpose: XLA sums over
-  the last axis on CPU some twenty times slower than it multiplies matrices.
-  """
-  return x @ jnp.ones((1, channels), x.dtype)
 
 
 def _to_index(coordinate: jax.Array, size: int) -> jax.Array:

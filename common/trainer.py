@@ -39,9 +39,10 @@ def train(
   methods.get(config.method)
   problem = create_problem(config)
   plan = create_plan(config, len(problem.stream))
-  with files.locked(workdir), _sigterm() as stopped:
+  stopped = threading.Event()
+  runner = create_stream(problem, config, plan, workdir, stopped.is_set)
+  with files.locked(workdir), _sigterm(stopped):
     _claim(workdir, config)
-    runner = create_stream(problem, config, plan, workdir, stopped.is_set)
     finished = runner.run()
     if finished is None:
       print(f'stopped after a checkpoint; start again to go on: {workdir}')
@@ -190,14 +191,13 @@ def _differences(a: dict, b: dict, prefix: str = '') -> list[tuple]:
 
 
 @contextlib.contextmanager
-def _sigterm() -> Iterator[threading.Event]:
-  """An event set by SIGTERM, as schedulers send before they take a machine."""
-  event = threading.Event()
+def _sigterm(event: threading.Event) -> Iterator[None]:
+  """SIGTERM, which schedulers send before they take a machine, sets `event`."""
   if threading.current_thread() is not threading.main_thread():
-    yield event
+    yield
     return
   previous = signal.signal(signal.SIGTERM, lambda *_: event.set())
   try:
-    yield event
+    yield
   finally:
     signal.signal(signal.SIGTERM, previous)

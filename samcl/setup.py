@@ -65,7 +65,7 @@ def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
     )
   fields = []
   for name in (*config.stream, *config.unseen):
-    spec = {k: v for k, v in config.tasks[name].items() if v is not None}
+    spec = config.tasks[name].to_dict()
     fields.append(
       {'name': name, **spec, 'root': folder / spec.get('root', name)}
     )
@@ -98,3 +98,13 @@ def _check(config: config_dict.ConfigDict) -> None:
       raise errors.InputError(
         f'config.{field}: found {wrong[0]!r}, allowed: {", ".join(choices)}'
       )
+  window, multiple = config.loss.ncc_window, 2**config.model.num_levels
+  if window < 1 or window % 2 == 0:
+    raise errors.InputError(
+      f'config.loss.ncc_window: found {window}, allowed: odd numbers from 1'
+    )
+  if any(side < 1 or side % multiple for side in config.data.shape):
+    raise errors.InputError(
+      f'config.data.shape: found {tuple(config.data.shape)}, allowed: '
+      f'multiples of 2**config.model.num_levels = {multiple}'
+    )

@@ -1,0 +1,100 @@
+"""Binaries as a user starts them: one line and exit code 2 for what is wrong."""
+
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from common import errors
+from common import trainer
+from configs import samcl_tiny
+from samcl import setup
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    [sys.executable, '-m', 'samcl.train', *arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=240,
+  )
+
+
+def _refused(*arguments: str) -> str:
+  done = _run(*arguments)
+  assert done.returncode == 2, done.stderr
+  assert 'Traceback' not in done.stderr
+  (line,) = done.stderr.strip().splitlines()
+  assert line.startswith('error: ')
+  return line
+
+
+TINY = '--config=configs/samcl_tiny.py'
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'expected'),
+  [
+    ([TINY], '--workdir: missing'),
+    (['--workdir=x'], '--config: missing'),
+    (['--config=configs/none.py', '--workdir=x'], 'configs/samcl_tiny.py'),
+    ([TINY, '--workdir=x', '--config.optim.rate=1'], 'rate'),
+    ([TINY, '--workdir=x', '--config.optim.lr=fast'], 'lr'),
+    ([TINY, '--workdir=x', '--speed=1'], 'speed'),
+    ([TINY, '--workdir=x', 'more'], "found ['more']"),
+  ],
+)
+def test_flags_that_cannot_be_used(arguments, expected):
+  assert expected in _refused(*arguments)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory) -> pathlib.Path:
+  return tmp_path_factory.mktemp('app') / 'data'
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'expected'),
+  [
+    ('method', 'ewd', "config.method: found 'ewd', allowed: sequential"),
+    ('stream', ('brain_mr', 'heart'), 'config.stream'),
+    ('stream', ('brain_mr', 'brain_mr'), 'allowed each once'),
+    ('stream', (), 'config.stream: found no task'),
+    ('scores', ('dics',), "config.scores: found 'dics', allowed"),
+    ('model.output', 'flow', "config.model.output: found 'flow', allowed"),
+    ('model.conv_dtype', 'half', "config.model.conv_dtype: found 'half'"),
+    ('optim.name', 'lion', "config.optim.name: found 'lion', allowed"),
+    ('optim.schedule', 'step', "config.optim.schedule: found 'step'"),
+    ('train.batch_size', 0, 'config.train.batch_size: found 0'),
+    ('train.num_steps', (1, 2), 'config.train.num_steps: found 2 numbers'),
+    ('memory.capacity', 1, 'config.memory.capacity: found 1'),
+    ('reptile.beta', 2.0, 'reptile.beta: found 2.0'),
+    ('sam.rho', -1.0, 'sam.rho: found -1.0'),
+    ('loss.ncc_window', 4, 'config.loss.ncc_window: found 4'),
+    ('data.shape', (15, 16, 16), 'config.data.shape: found (15, 16, 16)'),
+    ('data.num_train', 0, 'num_train'),
+  ],
+)
+def test_configs_that_cannot_be_used(field, value, expected, tmp_path, data):
+  config = samcl_tiny.get_config()
+  config.data.folder = str(data if 'data' not in field else tmp_path / 'data')
+  with config.ignore_type():
+    config.update_from_flattened_dict({field: value})
+  with pytest.raises(errors.InputError) as caught:
+    trainer.train(setup.create_problem, config, tmp_path / 'run')
+  assert expected in str(caught.value)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_help_is_immediate():
+  _run('--help')
+  start = time.monotonic()
+  done = _run('--help')
+  assert '--workdir' in done.stdout
+  assert 'jax' not in done.stderr
+  assert time.monotonic() - start < 5

@@ -1,15 +1,12 @@
 """Flags and start-up of every binary: the only place that defines flags."""
 
+from collections.abc import Callable, Sequence
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
 
-from absl import app
-from absl import flags
-from absl import logging
-from ml_collections import config_dict
-from ml_collections import config_flags
+from absl import app, flags, logging
+from ml_collections import config_dict, config_flags
 
 from common import errors
 
@@ -78,17 +75,21 @@ def _wants_help() -> bool:
 
 def _is_missing(argument: str) -> bool:
   """Whether --config=FILE or --config=FILE:ARGUMENT names no file."""
-  return not pathlib.Path(argument.partition('=')[2].partition(':')[0]).is_file()
+  return not pathlib.Path(
+    argument.partition('=')[2].partition(':')[0]
+  ).is_file()
 
 
 def _unknown_config(found: str) -> str:
   folder = pathlib.Path(__file__).resolve().parent.parent / 'configs'
-  names = ', '.join(sorted(f'configs/{p.name}' for p in folder.glob('[a-z]*.py')))
+  names = ', '.join(
+    sorted(f'configs/{p.name}' for p in folder.glob('[a-z]*.py'))
+  )
   return f'{found}: no such file, there are {names}'
 
 
-# Large arrays come and go with every step; without these glibc hands their pages
-# back and takes them anew each time, a quarter of the time of a CPU step.
+# Large arrays come and go with every step; without these glibc hands their
+# pages back and takes them anew each time, a quarter of the time of a CPU step.
 _MEMORY = {
   'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1',
   'MALLOC_MMAP_MAX_': '0',

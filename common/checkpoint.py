@@ -5,12 +5,12 @@ killed at any moment leaves the previous ones as they were. It carries a digest
 of its arrays; one that does not match, or cannot be read, is passed over.
 """
 
+from collections.abc import Callable
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Callable
 from typing import Any
 
 import jax

@@ -1,10 +1,10 @@
 """Files that are whole or absent, and one process at a time per folder."""
 
+from collections.abc import Iterator
 import contextlib
 import fcntl
 import os
 import pathlib
-from collections.abc import Iterator
 
 from common import errors
 
@@ -22,7 +22,9 @@ def write_text(path: pathlib.Path, text: str) -> None:
   except OSError as error:
     with contextlib.suppress(OSError):
       partial.unlink(missing_ok=True)
-    raise errors.InputError(f'{path}: not written ({error.strerror})') from error
+    raise errors.InputError(
+      f'{path}: not written ({error.strerror})'
+    ) from error
 
 
 @contextlib.contextmanager

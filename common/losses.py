@@ -5,8 +5,8 @@ velocity fields `(b, *s, d)` in voxels. Every division has a convention for a
 vanishing denominator, with a finite gradient.
 """
 
-import itertools
 from collections.abc import Sequence
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -147,9 +147,7 @@ def _derivative(field: jax.Array, axes: Sequence[int]) -> jax.Array:
     for other in range(1, field.ndim - 1):
       if other == axis:
         continue
-      field = jax.lax.slice_in_dim(
-        field, 1, field.shape[other] - 1, axis=other
-      )
+      field = jax.lax.slice_in_dim(field, 1, field.shape[other] - 1, axis=other)
     field = spatial.trimmed_difference(field, axis)
   return field
 

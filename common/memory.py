@@ -6,8 +6,8 @@ beyond the capacity means that the item is not kept. So every item seen is held
 with the same probability.
 """
 
-import dataclasses
 from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 import flax.struct
@@ -67,7 +67,8 @@ def replay_slots(
 class Policy:
   """Where new items go and which old ones come back.
 
-  Both take (num_seen, capacity, num_items, key) and return `(num_items,)` slots.
+  Both take (num_seen, capacity, num_items, key) and return `(num_items,)`
+  slots.
   """
 
   write: Callable[..., jax.Array] = reservoir_slots

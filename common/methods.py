@@ -1,16 +1,16 @@
 """name -> Method: a named choice of rule and memory, for any loss.
 
-    sequential   plain descent on the site at hand
-    joint        plain descent on all sites at once (upper reference)
-    independent  plain descent, one model per site (reference of each site)
-    er           descent on the batch together with a batch from the memory
-    mer          a step on the batch, one on the memory, Reptile interpolation
-    sam          descent with sharpness-aware gradients
-    samcl        mer with sharpness-aware steps, sample by sample within the batch
+sequential   plain descent on the site at hand
+joint        plain descent on all sites at once (upper reference)
+independent  plain descent, one model per site (reference of each site)
+er           descent on the batch together with a batch from the memory
+mer          a step on the batch, one on the memory, Reptile interpolation
+sam          descent with sharpness-aware gradients
+samcl        mer with sharpness-aware steps, sample by sample within the batch
 """
 
-import dataclasses
 from collections.abc import Callable
+import dataclasses
 
 import optax
 

@@ -1,9 +1,9 @@
 """metrics.jsonl: one JSON object per logged step, appended as training goes."""
 
+from collections.abc import Mapping
 import json
 import math
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
 from common import files

@@ -14,13 +14,27 @@ _OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 
 
 def create_schedule(
-  name: str, *, lr: float, num_updates: int, warmup: int = 0
+  name: str,
+  *,
+  lr: float,
+  num_updates: int,
+  warmup: int = 0,
+  final_ratio: float = 0.0,
 ) -> optax.Schedule:
-  """Learning rate over the optimizer's updates: 'constant' or 'cosine'."""
+  """Learning rate over the optimizer's updates: 'constant' or 'cosine'.
+
+  Both rise linearly over the first `warmup` updates; 'cosine' falls to
+  `final_ratio * lr` at the last of `num_updates`.
+
+  Raises:
+    InputError: no schedule of that name.
+  """
   if name == 'constant':
     body = optax.constant_schedule(lr)
   elif name == 'cosine':
-    body = optax.cosine_decay_schedule(lr, max(1, num_updates - warmup))
+    body = optax.cosine_decay_schedule(
+      lr, max(1, num_updates - warmup), alpha=final_ratio
+    )
   else:
     raise errors.InputError(
       f'config.optim.schedule: found {name!r}, allowed: constant, cosine'

@@ -1,7 +1,7 @@
 """What the stream loop asks of a problem, and of nothing else."""
 
-import pathlib
 from collections.abc import Mapping, Sequence
+import pathlib
 from typing import NamedTuple, Protocol
 
 import jax

@@ -10,12 +10,10 @@ import subprocess
 import jax
 import numpy as np
 
-from common import continual
-from common import files
+from common import continual, files, stream
 from common import problem as problem_lib
-from common import stream
 
-COLUMNS = 'stage,site,seen,case,label,metric,value,unit'.split(',')
+COLUMNS = ['stage', 'site', 'seen', 'case', 'label', 'metric', 'value', 'unit']
 
 
 def matrix(rows: stream.Rows, metric: str) -> np.ndarray:
@@ -82,8 +80,16 @@ def per_case(problem: problem_lib.Problem, rows: stream.Rows) -> str:
       seen = int(number < min(stage, len(problem.stream)))
       for row in scored[number]:
         writer.writerow(
-          [stage, site, seen, row.case, row.label, row.metric]
-          + [repr(float(row.value)), row.unit]
+          [
+            stage,
+            site,
+            seen,
+            row.case,
+            row.label,
+            row.metric,
+            repr(float(row.value)),
+            row.unit,
+          ]
         )
   return text.getvalue()
 

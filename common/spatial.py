@@ -5,9 +5,9 @@ Arrays are channels last: volumes `(b, *s, c)`, displacements `(b, *s, d)` with
 Warping is pull-back: `warped(p) = volume(p + displacement(p))`.
 """
 
+from collections.abc import Sequence
 import itertools
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,9 @@ import jax.numpy as jnp
 from common import stencil
 
 
-def identity_grid(shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def identity_grid(
+  shape: Sequence[int], dtype: jnp.dtype = jnp.float32
+) -> jax.Array:
   """Voxel coordinates of every voxel, (*shape, d)."""
   axes = [jnp.arange(size, dtype=dtype) for size in shape]
   return jnp.stack(jnp.meshgrid(*axes, indexing='ij'), axis=-1)
@@ -153,7 +155,13 @@ def _sample(
       for x, size in zip(coordinates, shape, strict=True)
     ]
   if order == 0:
-    return _gather(volume, [_to_index(jnp.round(x), n) for x, n in zip(coordinates, shape, strict=True)])
+    return _gather(
+      volume,
+      [
+        _to_index(jnp.round(x), n)
+        for x, n in zip(coordinates, shape, strict=True)
+      ],
+    )
   lower = [jnp.floor(jax.lax.stop_gradient(x)) for x in coordinates]
   fractions = [x - low for x, low in zip(coordinates, lower, strict=True)]
   base = [_to_index(low, n) for low, n in zip(lower, shape, strict=True)]

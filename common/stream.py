@@ -1,25 +1,20 @@
 """The one loop over stages: train on a site, score every site, save, resume."""
 
+from collections.abc import Callable
 import dataclasses
 import itertools
 import pathlib
 import sys
 import time
-from collections.abc import Callable
 
 import jax
 import numpy as np
 import optax
 import tqdm
 
-from common import batching
-from common import checkpoint
-from common import errors
+from common import batching, checkpoint, errors, methods, metric_log, rng
 from common import memory as memory_lib
-from common import methods
-from common import metric_log
 from common import problem as problem_lib
-from common import rng
 from common import train_state as ts
 
 # rows[stage][site]: stage 0 is the untrained network, stage t follows the t-th

@@ -1,24 +1,16 @@
 """From a resolved config to the stream it describes, and its finished run."""
 
+from collections.abc import Callable, Iterator
 import contextlib
 import json
 import pathlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
 
-import jax
-import numpy as np
 from ml_collections import config_dict
 
-from common import errors
-from common import files
-from common import methods
-from common import optim
+from common import errors, files, methods, optim, report, results, stream
 from common import problem as problem_lib
-from common import report
-from common import results
-from common import stream
 
 CreateProblem = Callable[[config_dict.ConfigDict], problem_lib.Problem]
 
@@ -146,6 +138,7 @@ def create_stream(
         num_updates=plan.starts[-1]
         * method.num_updates(settings, plan.batch_size),
         warmup=config.optim.warmup,
+        final_ratio=config.optim.final_ratio,
       ),
       weight_decay=config.optim.weight_decay,
       clip_norm=config.optim.clip_norm or None,

@@ -10,8 +10,9 @@ of the files; pairs of the split `val`, and one liver subject, are never trained
 on. Unregistered: Dice 0.609, 0.562; landmark distance 7.96 mm for subject23.
 """
 
-from configs import samcl_synthetic
 from ml_collections import config_dict
+
+from configs import samcl_synthetic
 
 
 def get_config() -> config_dict.ConfigDict:

@@ -51,7 +51,7 @@ def get_config() -> config_dict.ConfigDict:
   config.model.conv_dtype = 'float32'
   config.model.symmetric = True
   config.model.output = 'velocity'
-  config.model.num_squarings = 7
+  config.model.num_squarings = 4
 
   config.loss = config_dict.ConfigDict()
   config.loss.ncc_window = 7
@@ -65,7 +65,8 @@ def get_config() -> config_dict.ConfigDict:
   config.optim = config_dict.ConfigDict()
   config.optim.name = 'adam'
   config.optim.lr = 3e-3
-  config.optim.schedule = 'constant'
+  config.optim.schedule = 'cosine'
+  config.optim.final_ratio = 0.2
   config.optim.warmup = 0
   config.optim.weight_decay = 1e-5
   config.optim.clip_norm = 0.0
@@ -74,10 +75,10 @@ def get_config() -> config_dict.ConfigDict:
   config.reptile = config_dict.ConfigDict({'beta': 0.25, 'per_sample': True})
   config.memory = config_dict.ConfigDict({'capacity': 32})
   config.train = config_dict.ConfigDict()
-  config.train.batch_size = 2
-  config.train.num_steps = 30
+  config.train.batch_size = 1
+  config.train.num_steps = 90
   config.train.log_every = 5
-  config.train.checkpoint_every = 15
+  config.train.checkpoint_every = 45
   return config
 
 

@@ -1,10 +1,11 @@
 """The smallest run of everything: 16^3 phantoms, a minute on two CPU cores.
 
-    python -m samcl.train --config=configs/samcl_tiny.py --workdir=runs/tiny
+python -m samcl.train --config=configs/samcl_tiny.py --workdir=runs/tiny
 """
 
-from configs import samcl_synthetic
 from ml_collections import config_dict
+
+from configs import samcl_synthetic
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -17,6 +18,7 @@ def get_config() -> config_dict.ConfigDict:
   config.model.num_levels = 2
   config.model.num_channels = 4
   config.memory.capacity = 4
+  config.train.batch_size = 2
   config.train.num_steps = 4
   config.train.log_every = 2
   config.train.checkpoint_every = 2

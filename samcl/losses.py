@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from common import losses
-from common import spatial
+from common import losses, spatial
 
 Params = Any
 Batch = Mapping[str, jax.Array]
@@ -184,11 +183,13 @@ def make_loss(
       fixed = spatial.warp(fixed, deformation.half_inverse)
     moving = spatial.warp(moving, deformation.half)
     terms = {
-      'ncc': ncc_weight * losses.local_ncc(
+      'ncc': ncc_weight
+      * losses.local_ncc(
         fixed[..., 0], moving[..., 0], deformation.mask, window=ncc_window
       ),
       'dice': dice_weight * _dice(fixed[..., 1:], moving[..., 1:], batch),
-      'landmark': landmark_weight * landmark_distance(
+      'landmark': landmark_weight
+      * landmark_distance(
         deformation.displacement,
         batch['fixed_landmarks'],
         batch['moving_landmarks'],

@@ -3,8 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from common import grids
-from common import volumes
+from common import grids, volumes
 from samcl import tasks as tasks_lib
 
 

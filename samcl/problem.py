@@ -1,8 +1,8 @@
 """Registration as a problem of the stream loop."""
 
+from collections.abc import Sequence
 import functools
 import pathlib
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,7 @@ from common import metrics as metrics_lib
 from common import problem as problem_lib
 from common import spatial
 from common import train_state as ts
-from samcl import figures
-from samcl import lku_net
-from samcl import losses
+from samcl import figures, lku_net, losses
 from samcl import native as native_lib
 from samcl import tasks as tasks_lib
 

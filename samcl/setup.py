@@ -5,10 +5,8 @@ import pathlib
 import jax.numpy as jnp
 from ml_collections import config_dict
 
-from common import errors
-from common import synthetic
-from samcl import lku_net
-from samcl import losses
+from common import errors, synthetic
+from samcl import lku_net, losses
 from samcl import problem as problem_lib
 from samcl import tasks as tasks_lib
 

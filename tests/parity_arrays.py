@@ -10,14 +10,20 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import pytest
 
-FOLDER = pathlib.Path(
-  os.environ.get('SAMCL_PARITY_DIR', pathlib.Path(__file__).parent / 'parity')
-)
+_HERE = pathlib.Path(__file__).parent / 'parity'
+FOLDER = pathlib.Path(os.environ.get('SAMCL_PARITY_DIR', _HERE))
 
 
 def load(name: str) -> dict[str, np.ndarray]:
-  """Returns every array of `<name>.npz`; a missing file fails the test."""
+  """Every array of `<name>.npz`.
+
+  The copy in the repository leaves some large files out; a folder named by the
+  environment must have all.
+  """
+  if FOLDER == _HERE and not (FOLDER / f'{name}.npz').exists():
+    pytest.skip(f'{name}.npz is not in the copy kept here')
   with np.load(FOLDER / f'{name}.npz', allow_pickle=False) as arrays:
     return dict(arrays)
 

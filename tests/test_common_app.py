@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from common import errors
-from common import trainer
+from common import errors, trainer
 from configs import samcl_tiny
 from samcl import setup
 

@@ -20,7 +20,9 @@ def test_a_batch_is_a_function_of_its_step():
   other = batching.batch_indices(
     6, 'site/stage0', 0, num_cases=50, batch_size=20
   )
-  same = batching.batch_indices(5, 'site/stage0', 0, num_cases=50, batch_size=20)
+  same = batching.batch_indices(
+    5, 'site/stage0', 0, num_cases=50, batch_size=20
+  )
   assert (other != same).any()
 
 

@@ -63,9 +63,9 @@ def test_replay_is_without_replacement_and_from_filled_slots_only():
 
 def test_replay_draws_every_slot_equally_often():
   keys = jax.random.split(jax.random.key(5), 3000)
-  slots = jax.vmap(
-    lambda k: memory_lib.replay_slots(jnp.int32(50), 5, 2, k)
-  )(keys)
+  slots = jax.vmap(lambda k: memory_lib.replay_slots(jnp.int32(50), 5, 2, k))(
+    keys
+  )
   share = np.bincount(np.asarray(slots).ravel(), minlength=5) / 3000
   np.testing.assert_allclose(share, 2 / 5, atol=0.045)
 

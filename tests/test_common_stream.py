@@ -6,10 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from common import errors
-from common import methods
-from common import results
-from common import stream
+from common import errors, methods, results, stream
 from tests import toy_problem
 
 PLAN = stream.Plan(
@@ -80,9 +77,7 @@ def test_independent_starts_anew_and_keeps_each_sites_own_score(tmp_path):
 def test_a_stopped_run_ends_as_an_uninterrupted_one(name, stop_at, tmp_path):
   whole = _stream(tmp_path / 'whole', name).run()
   asked = iter(range(1, 100))
-  stopped = _stream(
-    tmp_path / 'cut', name, stop=lambda: next(asked) == stop_at
-  )
+  stopped = _stream(tmp_path / 'cut', name, stop=lambda: next(asked) == stop_at)
   assert stopped.run() is None
   _assert_same(_stream(tmp_path / 'cut', name).run(), whole)
   logs = [

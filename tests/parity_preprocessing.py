@@ -46,8 +46,8 @@ def _locate(name: str) -> tuple[str, str, str] | None:
   return None
 
 
-@pytest.fixture(name='root')
-def _root(tmp_path: pathlib.Path) -> pathlib.Path:
+@pytest.fixture
+def root(tmp_path: pathlib.Path) -> pathlib.Path:
   for name, array in _ARRAYS.items():
     located = _locate(name)
     if located is None:

@@ -1,0 +1,13 @@
+"""Every array of the authors' implementation, except `m_ewc` and `n_gpm`.
+
+    SAMCL_PARITY_DIR=DIR python -m pytest tests/test_samcl_parity.py
+
+reads another set of the same files. Relative to the largest entry of an array,
+1e-9 where it is stored in double precision and 1e-6 where in single; 2e-3 for
+surface distances, which the original's library rounds.
+"""
+
+from tests.parity_metrics import *  # noqa: F403
+from tests.parity_numerics import *  # noqa: F403
+from tests.parity_preprocessing import *  # noqa: F403
+from tests.parity_updates import *  # noqa: F403

@@ -36,7 +36,7 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
   """
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    file = open(folder / '.lock', 'a+', encoding='utf-8')
+    file = open(folder / '.lock', 'a+', encoding='utf-8')  # noqa: SIM115
   except OSError as error:
     raise errors.InputError(
       f'--workdir={folder}: cannot be written to ({error.strerror})'

@@ -244,7 +244,7 @@ class _Losses:
     self._waiting.append((step, totals))
 
   def check(self) -> None:
-    """Raises InputError naming the first step with a loss that is not finite."""
+    """Raises InputError at the first step whose loss is not finite."""
     for step, totals in jax.device_get(self._waiting):
       for name, value in totals.items():
         if not np.isfinite(value):

@@ -82,8 +82,8 @@ def create_plan(config: config_dict.ConfigDict, num_stages: int) -> stream.Plan:
     InputError: a count below 1, `num_steps` for another number of stages, or a
       memory smaller than a batch.
   """
-  steps = config.train.num_steps
-  steps = (steps,) * num_stages if isinstance(steps, int) else tuple(steps)
+  steps = tuple(config.train.num_steps)
+  steps = steps * num_stages if len(steps) == 1 else steps
   if len(steps) != num_stages:
     raise errors.InputError(
       f'config.train.num_steps: found {len(steps)} numbers, allowed one, or '

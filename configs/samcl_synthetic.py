@@ -4,7 +4,7 @@ The main job: brain MR between people, abdomen CT between people, lung CT
 between breath states, abdomen between MR and CT, learnt one after the other.
 Volumes are written as NIfTI on first use and read back like any other data.
 
-    python -m samcl.train --config=configs/samcl_synthetic.py --workdir=runs/demo
+    python -m samcl.train --config=configs/samcl_synthetic.py --workdir=DIR
 """
 
 from ml_collections import config_dict
@@ -76,7 +76,7 @@ def get_config() -> config_dict.ConfigDict:
   config.memory = config_dict.ConfigDict({'capacity': 32})
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
-  config.train.num_steps = 90
+  config.train.num_steps = (90,)
   config.train.log_every = 5
   config.train.checkpoint_every = 45
   return config

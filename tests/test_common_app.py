@@ -1,4 +1,4 @@
-"""Binaries as a user starts them: one line and exit code 2 for what is wrong."""
+"""Binaries as a user starts them: one line and exit code 2 on bad input."""
 
 import pathlib
 import subprocess

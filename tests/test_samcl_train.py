@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILES = ('per_case.csv', 'results.json', 'metrics.jsonl')
 SMALL = (
-  '--config.train.num_steps=3',
+  '--config.train.num_steps=(3,)',
   '--config.train.checkpoint_every=2',
   "--config.stream=('brain_mr','lung_ct')",
   '--config.data.num_train=2',

@@ -1,6 +1,7 @@
-"""A problem whose every answer is known: find the centre of each site's points."""
+"""A problem whose every answer is known: find the centre of a site's points."""
 
 import pathlib
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ class Toy:
   name = 'toy'
   stream = ('east', 'west')
   unseen = ('north',)
-  metrics = {'tre': metrics.METRICS['tre']}
+  metrics: ClassVar = {'tre': metrics.METRICS['tre']}
 
   def __init__(self, poison: int | None = None):
     self._poison = poison

@@ -1,0 +1,69 @@
+"""Who may import whom; a test so that it stays so."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGES = ('common', 'samcl', 'configs')
+ALLOWED = {
+  'common': {'common'},
+  'samcl': {'common', 'samcl'},
+  'configs': {'configs', 'ml_collections'},
+}
+ONLY_IN = {
+  'orbax': {'common/checkpoint.py'},
+  'nibabel': {'common/volumes.py'},
+  'tqdm': {'common/stream.py'},
+}
+
+
+def _files() -> list[pathlib.Path]:
+  return [p for name in PACKAGES for p in sorted((ROOT / name).rglob('*.py'))]
+
+
+def _imports(path: pathlib.Path) -> set[str]:
+  found = set()
+  for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+    if isinstance(node, ast.Import):
+      found |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      found |= {f'{node.module}.{alias.name}' for alias in node.names}
+  return found
+
+
+@pytest.mark.parametrize(
+  'path', _files(), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_imports(path):
+  name = path.relative_to(ROOT)
+  package = name.parts[0]
+  roots = {module.split('.')[0] for module in _imports(path)}
+  assert roots & {*PACKAGES, 'smg'} <= ALLOWED[package]
+  if package == 'configs':
+    assert roots <= ALLOWED['configs']
+  for library, places in ONLY_IN.items():
+    if library in roots:
+      assert str(name) in places
+  private = [m for m in _imports(path) if m.startswith('jax._src')]
+  assert not private
+
+
+def test_the_core_has_no_cycles():
+  graph = {}
+  for path in (ROOT / 'common').rglob('*.py'):
+    name = '.'.join(path.relative_to(ROOT).with_suffix('').parts)
+    graph[name.removesuffix('.__init__')] = _imports(path)
+  done: set[str] = set()
+
+  def visit(name: str, above: tuple[str, ...]) -> None:
+    assert name not in above, ' -> '.join((*above, name))
+    if name in done:
+      return
+    for module in graph[name] & graph.keys():
+      visit(module, (*above, name))
+    done.add(name)
+
+  for name in graph:
+    visit(name, ())

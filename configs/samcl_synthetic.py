@@ -66,7 +66,7 @@ def get_config() -> config_dict.ConfigDict:
   config.optim.name = 'adam'
   config.optim.lr = 3e-3
   config.optim.schedule = 'cosine'
-  config.optim.final_ratio = 0.2
+  config.optim.final_ratio = 0.05
   config.optim.warmup = 0
   config.optim.weight_decay = 1e-5
   config.optim.clip_norm = 0.0
@@ -76,9 +76,9 @@ def get_config() -> config_dict.ConfigDict:
   config.memory = config_dict.ConfigDict({'capacity': 32})
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
-  config.train.num_steps = (90,)
+  config.train.num_steps = (80,)
   config.train.log_every = 5
-  config.train.checkpoint_every = 45
+  config.train.checkpoint_every = 40
   return config
 
 

@@ -76,9 +76,9 @@ def get_config() -> config_dict.ConfigDict:
   config.memory = config_dict.ConfigDict({'capacity': 32})
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
-  config.train.num_steps = (80,)
+  config.train.num_steps = (72,)
   config.train.log_every = 5
-  config.train.checkpoint_every = 40
+  config.train.checkpoint_every = 36
   return config
 
 

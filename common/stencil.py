@@ -2,12 +2,14 @@
 
 Where every displacement component lies in [-1, 1], linear interpolation reads
 only the 3^d neighbours of a voxel, with the weights of a hat function along
-each axis. Shifted multiply-adds take a fraction of the time of a gather, and
-their transpose that of a scatter. Derivatives of first order only, forward and
-reverse.
+each axis. Shifted multiply-adds over whole planes take a fraction of the time
+of a gather, and their transpose that of a scatter.
+
+Arrays are channels FIRST here, (c, b, *s), so that weights, which have no
+channels, need no spreading over a short last axis.
 """
 
-import functools
+from collections.abc import Callable, Sequence
 import itertools
 import math
 
@@ -17,34 +19,93 @@ import jax.numpy as jnp
 Weights = tuple[jax.Array, jax.Array, jax.Array]
 
 
-@jax.custom_jvp
 def warp_near(volume: jax.Array, displacement: jax.Array) -> jax.Array:
   """`volume(p + displacement(p))`, linear, zeros outside.
 
       out(p) = sum_k prod_d hat(u_d(p) - k_d) volume(p + k),  k in {-1, 0, 1}^d
 
   Args:
-    volume: (b, *s, c).
-    displacement: (b, *s, d), voxels, every component in [-1, 1].
+    volume: (c, b, *s).
+    displacement: (d, b, *s), voxels, every component in [-1, 1].
   """
-  return _correlate(displacement, volume)
+  weights = [_hat(u) for u in fence(displacement)]
+  return _contract(_neighbours(fence(volume)), weights)
 
 
-@functools.partial(warp_near.defjvp, symbolic_zeros=True)
-def _warp_near_jvp(primals, tangents):
-  volume, displacement = primals
-  volume_dot, displacement_dot = tangents
-  out = warp_near(volume, displacement)
-  out_dot = jnp.zeros_like(out)
-  if not isinstance(volume_dot, jax.custom_derivatives.SymbolicZero):
-    out_dot += jax.custom_derivatives.linear_call(
-      _correlate, _correlate_transpose, displacement, volume_dot
+def warp_near_jvp(
+  volume: jax.Array,
+  displacement: jax.Array,
+  volume_dot: jax.Array,
+  displacement_dot: jax.Array,
+) -> jax.Array:
+  """Derivative of `warp_near` along tangents of its arguments."""
+  out_dot = warp_near(volume_dot, displacement)
+  neighbour = _neighbours(fence(volume))
+  for axis, along in enumerate(displacement_dot):
+    slope = _contract(neighbour, _weights(displacement, axis))
+    out_dot += slope * along[None]
+  return out_dot
+
+
+def warp_near_vjp(
+  volume: jax.Array, displacement: jax.Array, cotangent: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Transpose of `warp_near_jvp`: cotangents of volume and displacement.
+
+  volume_bar(q) = sum_k prod_d hat(u_d(q - k) - k_d) cotangent(q - k)
+  u_bar_i(p) = sum_k (d/du_i prod_d hat) <cotangent(p), volume(p + k)>
+  """
+  volume, displacement = fence(volume), fence(displacement)
+  cotangent = fence(cotangent)
+  return (
+    _scatter(displacement, cotangent),
+    _project(volume, displacement, cotangent),
+  )
+
+
+def _scatter(displacement: jax.Array, cotangent: jax.Array) -> jax.Array:
+  padded = _neighbours(cotangent)
+  weights = [
+    [_neighbours(w[None]) for w in _hat(component)]
+    for component in displacement
+  ]
+  total = jnp.zeros((), cotangent.dtype)
+  for k in itertools.product(range(3), repeat=len(weights)):
+    back = tuple(2 - i for i in k)
+    weight = math.prod(
+      axis[i](back) for axis, i in zip(weights, k, strict=True)
     )
-  if not isinstance(displacement_dot, jax.custom_derivatives.SymbolicZero):
-    for axis, slope in enumerate(_slopes(volume, displacement)):
-      along = displacement_dot[..., axis : axis + 1]
-      out_dot += slope * spread(along, volume.shape[-1])
-  return out, out_dot
+    total += weight * padded(back)
+  return total
+
+
+def _project(
+  volume: jax.Array, displacement: jax.Array, cotangent: jax.Array
+) -> jax.Array:
+  neighbour = _neighbours(volume)
+
+  def product(corner: tuple[int, ...]) -> jax.Array:
+    there = neighbour(corner)
+    return sum(a * b for a, b in zip(cotangent, there, strict=True))
+
+  rows = [
+    _contract(product, _weights(displacement, axis))
+    for axis in range(len(displacement))
+  ]
+  return fence(jnp.stack(rows))
+
+
+def fence(x: jax.Array) -> jax.Array:
+  """`x`, computed once: XLA fuses nothing across a matrix product.
+
+  Without it the CPU compiler computes what the neighbours of a voxel share
+  anew for each of them, and so on through a chain of warps; it ignores
+  `optimization_barrier`.
+  """
+  if jax.default_backend() != 'cpu':
+    return x
+  eye = jnp.eye(len(x), dtype=x.dtype)
+  return (eye @ x.reshape(len(x), -1)).reshape(x.shape)
 
 
 def spread(x: jax.Array, channels: int) -> jax.Array:
@@ -69,66 +130,43 @@ def _hat_slope(u: jax.Array) -> Weights:
   return right - 1, 1 - 2 * right, right
 
 
-def _weights(displacement: jax.Array, slope: int | None = None):
+def _weights(displacement: jax.Array, slope: int) -> list[Weights]:
   return [
-    (_hat_slope if axis == slope else _hat)(displacement[..., axis : axis + 1])
-    for axis in range(displacement.shape[-1])
+    (_hat_slope if axis == slope else _hat)(u)
+    for axis, u in enumerate(displacement)
   ]
 
 
-def _slopes(volume: jax.Array, displacement: jax.Array) -> list[jax.Array]:
-  """d out / d u along each axis, (b, *s, c)."""
-  padded = _pad(volume)
-  return [
-    jax.lax.optimization_barrier(_sum(padded, _weights(displacement, axis)))
-    for axis in range(displacement.shape[-1])
-  ]
-
-
-def _correlate(displacement: jax.Array, volume: jax.Array) -> jax.Array:
-  return _sum(_pad(volume), _weights(displacement))
-
-
-def _sum(padded: jax.Array, weights: list[Weights]) -> jax.Array:
-  """The stencil, one axis inside the other so that weights are shared."""
-  sizes = weights[0][0].shape[:-1] + padded.shape[-1:]
-
-  def inner(axis: int, corner: tuple[int, ...]) -> jax.Array:
-    if axis == len(weights):
-      return _cut(padded, corner, sizes)
-    return sum(
-      weights[axis][k] * inner(axis + 1, (*corner, k)) for k in range(3)
-    )
-
-  return inner(0, ())
-
-
-def _correlate_transpose(
-  displacement: jax.Array, cotangent: jax.Array
+def _contract(
+  value: Callable[[tuple[int, ...]], jax.Array], weights: Sequence[Weights]
 ) -> jax.Array:
-  """out(q) = sum_k prod_d hat(u_d(q - k) - k_d) cotangent(q - k)."""
-  padded = _pad(cotangent)
-  weights = [[_pad(w) for w in axis] for axis in _weights(displacement)]
-  sizes = cotangent.shape[:-1]
-  total = jnp.zeros((), cotangent.dtype)
-  for k in itertools.product(range(3), repeat=displacement.shape[-1]):
-    corner = tuple(2 - i for i in k)
-    weight = math.prod(
-      _cut(weights[axis][i], corner, (*sizes, 1)) for axis, i in enumerate(k)
-    )
-    total += weight * _cut(padded, corner, cotangent.shape)
-  return total
+  """`sum_k prod_d weights[d][k_d] value(k)`, weights shared between rows."""
+
+  def inner(corner: tuple[int, ...]) -> jax.Array:
+    if len(corner) == len(weights):
+      return value(corner)
+    terms = [
+      _times(weight, inner((*corner, k)))
+      for k, weight in enumerate(weights[len(corner)])
+    ]
+    return sum(terms[1:], terms[0])
+
+  return inner(())
 
 
-def _pad(x: jax.Array) -> jax.Array:
-  """One zero around every spatial axis, kept apart from what reads it."""
-  widths = [(0, 0), *[(1, 1)] * (x.ndim - 2), (0, 0)]
-  return jax.lax.optimization_barrier(jnp.pad(x, widths))
+def _times(weight: jax.Array, value: jax.Array) -> jax.Array:
+  return (
+    weight.reshape((1,) * (value.ndim - weight.ndim) + weight.shape) * value
+  )
 
 
-def _cut(
-  x: jax.Array, corner: tuple[int, ...], sizes: tuple[int, ...]
-) -> jax.Array:
-  start = (0, *corner, 0)
-  stop = tuple(a + n for a, n in zip(start, sizes, strict=True))
-  return jax.lax.slice(x, start, stop)
+def _neighbours(x: jax.Array) -> Callable[[tuple[int, ...]], jax.Array]:
+  """corner in {0, 1, 2}^d -> `x(p + corner - 1)` of (c, b, *s), 0 outside."""
+  padded = jnp.pad(x, [(0, 0)] * 2 + [(1, 1)] * (x.ndim - 2))
+
+  def cut(corner: tuple[int, ...]) -> jax.Array:
+    start = (0, 0, *corner)
+    stop = tuple(a + n for a, n in zip(start, x.shape, strict=True))
+    return jax.lax.slice(padded, start, stop)
+
+  return cut

@@ -4,7 +4,7 @@ Section 2 of Wang et al., arXiv 2406.17575. The batch is the flat dictionary of
 registration pairs; see `make_loss`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -106,14 +106,30 @@ def landmark_distance(
       `q (S - 1) / (m S - 1)`, which is resizing with aligned corners (the
       released code: 2). The result is in refined voxels.
   """
-  sizes = jnp.asarray(displacement.shape[1:-1], displacement.dtype)
-  scale = ((sizes - 1) / (refinement * sizes - 1))[None, None]
+
+  def sample(points):
+    return spatial.sample_at(displacement, points, outside='border')
+
   fixed = fixed_landmarks.astype(displacement.dtype)
-  moved = fixed + refinement * spatial.sample_at(
-    displacement, fixed * scale, outside='border'
-  )
-  weight = weight.astype(displacement.dtype)
-  squared = jnp.sum((moved - moving_landmarks) ** 2, axis=-1)
+  moved = _displace(sample, displacement.shape[1:-1], fixed, refinement)
+  return _root_mean_square(moved - moving_landmarks, weight)
+
+
+def _displace(
+  sample: Callable[[jax.Array], jax.Array],
+  shape: Sequence[int],
+  points: jax.Array,
+  refinement: int,
+) -> jax.Array:
+  """Points of the refined grid moved by a displacement that can be sampled."""
+  sizes = jnp.asarray(shape, points.dtype)
+  scale = ((sizes - 1) / (refinement * sizes - 1))[None, None]
+  return points + refinement * sample(points * scale)
+
+
+def _root_mean_square(distance: jax.Array, weight: jax.Array) -> jax.Array:
+  weight = weight.astype(distance.dtype)
+  squared = jnp.sum(distance**2, axis=-1)
   count = jnp.sum(weight, axis=-1)
   mean = jnp.sum(weight * squared, axis=-1) / jnp.maximum(count, 1)
   positive = mean > 0
@@ -182,6 +198,17 @@ def make_loss(
     if not is_one_sided(output, symmetric):
       fixed = spatial.warp(fixed, deformation.half_inverse)
     moving = spatial.warp(moving, deformation.half)
+    sides = velocity.shape[1:-1]
+    fixed_landmarks = batch['fixed_landmarks'].astype(velocity.dtype)
+
+    def sample(points):
+      # At a few points: the whole composition is not needed.
+      if is_one_sided(output, symmetric):
+        return spatial.sample_at(deformation.half, points, outside='border')
+      return spatial.sample_composed(
+        deformation.half, deformation.half, points, outside='border'
+      )
+
     terms = {
       'ncc': ncc_weight
       * losses.local_ncc(
@@ -189,12 +216,10 @@ def make_loss(
       ),
       'dice': dice_weight * _dice(fixed[..., 1:], moving[..., 1:], batch),
       'landmark': landmark_weight
-      * landmark_distance(
-        deformation.displacement,
-        batch['fixed_landmarks'],
-        batch['moving_landmarks'],
+      * _root_mean_square(
+        _displace(sample, sides, fixed_landmarks, landmark_refinement)
+        - batch['moving_landmarks'],
         batch['landmark_weight'],
-        refinement=landmark_refinement,
       ),
       'membrane': membrane_weight * losses.membrane_energy(velocity),
       'bending': bending_weight * losses.bending_energy(velocity),

@@ -17,7 +17,6 @@ def test_no_displacement_is_the_identity():
   volume = _random(2, *SHAPE, 3)
   zero = np.zeros((2, *SHAPE, 3), np.float32)
   np.testing.assert_array_equal(spatial.warp(volume, zero), volume)
-  np.testing.assert_array_equal(stencil.warp_near(volume, zero), volume)
 
 
 @pytest.mark.parametrize('axis', [0, 1, 2])
@@ -54,6 +53,10 @@ def test_interpolation_is_exact_on_a_linear_image():
   np.testing.assert_allclose(found, points[0] @ slopes, atol=1e-4)
 
 
+def _planes(x: np.ndarray) -> np.ndarray:
+  return np.moveaxis(x, -1, 0)
+
+
 @pytest.mark.parametrize('shape', [(5, 7), SHAPE])
 def test_the_stencil_is_the_gather(shape):
   rank = len(shape)
@@ -61,19 +64,51 @@ def test_the_stencil_is_the_gather(shape):
   field = np.random.default_rng(1).uniform(-1, 1, (2, *shape, rank))
   field = field.astype(np.float32)
   cot = _random(2, *shape, 3, seed=2)
+  dots = (_random(2, *shape, 3, seed=3), _random(2, *shape, rank, seed=4))
+  planes = _planes(volume), _planes(field)
+  out, pull = jax.vjp(spatial.warp, volume, field)
+  _, pushed = jax.jvp(spatial.warp, (volume, field), dots)
+  found = [
+    stencil.warp_near(*planes),
+    stencil.warp_near_jvp(*planes, *map(_planes, dots)),
+    *stencil.warp_near_vjp(*planes, _planes(cot)),
+  ]
+  for a, b in zip(found, (out, pushed, *pull(cot)), strict=True):
+    np.testing.assert_allclose(np.moveaxis(a, 0, -1), b, atol=2e-5)
+
+
+@pytest.mark.parametrize('scale', [0.4, 6.0])
+def test_squarings_are_warps_within_one_voxel_and_beyond(scale):
+  velocity = scale * _random(2, *SHAPE, 3, seed=5)
+  tangent, cot = (_random(2, *SHAPE, 3, seed=seed) for seed in (6, 7))
+
+  def plain(velocity):
+    displacement = velocity / 4
+    for _ in range(2):
+      displacement += spatial.warp(displacement, displacement)
+    return displacement
+
   results = []
-  for warp in (spatial.warp, stencil.warp_near):
-    out, pull = jax.vjp(warp, volume, field)
-    tangents = (_random(2, *shape, 3, seed=3), _random(2, *shape, rank, seed=4))
-    _, forward = jax.jvp(warp, (volume, field), tangents)
-    results.append((out, *pull(cot), forward))
-    pulled = pull(cot)
-    dots = [
-      float(jnp.vdot(a, b)) for a, b in zip(pulled, tangents, strict=True)
-    ]
-    np.testing.assert_allclose(jnp.vdot(forward, cot), sum(dots), rtol=1e-4)
+  for exponential in (lambda v: spatial.exponentiate(v, 2), plain):
+    out, pull = jax.vjp(exponential, velocity)
+    results.append(
+      (out, *pull(cot), jax.jvp(exponential, (velocity,), (tangent,))[1])
+    )
   for a, b in zip(*results, strict=True):
-    np.testing.assert_allclose(a, b, atol=2e-5)
+    np.testing.assert_allclose(a, b, atol=2e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize('outside', ['zeros', 'border'])
+def test_composition_at_points_is_that_of_the_whole_fields(outside):
+  first, second = (_random(2, *SHAPE, 3, seed=seed) for seed in (0, 1))
+  points = np.random.default_rng(2).uniform(-1, 7, (2, 9, 3))
+  points = points.astype(np.float32)
+  whole = spatial.compose(first, second)
+  np.testing.assert_allclose(
+    spatial.sample_composed(first, second, points, outside=outside),
+    spatial.sample_at(whole, points, outside=outside),
+    atol=1e-5,
+  )
 
 
 @pytest.mark.parametrize('scale', [0.02, 1.5])

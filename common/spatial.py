@@ -12,7 +12,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from common import stencil
+from common import fusion, stencil
 
 
 def identity_grid(
@@ -74,24 +74,21 @@ def sample_composed(
 
   The composition is formed at the voxels around each point only: (b, k, d).
   """
-  shape = first.shape[1:-1]
+  batch, count, rank = points.shape
+  size = jnp.asarray(first.shape[1:-1], points.dtype)[None, None, None]
+  points = points[:, :, None]
   if outside == 'border':
-    points = jnp.clip(
-      points, 0, jnp.asarray(shape, points.dtype)[None, None] - 1
-    )
-  lower = jnp.floor(jax.lax.stop_gradient(points))
-  fraction = points - lower
-  total = jnp.zeros((), first.dtype)
-  for corner in itertools.product((0, 1), repeat=len(shape)):
-    bits = jnp.asarray(corner, points.dtype)[None, None]
-    voxel = lower + bits
-    weight = jnp.prod(jnp.where(bits > 0, fraction, 1 - fraction), axis=-1)
-    size = jnp.asarray(shape, points.dtype)[None, None]
-    weight = jnp.where(jnp.all((voxel >= 0) & (voxel < size), -1), weight, 0)
-    moved = sample_at(first, voxel)
-    moved += sample_at(second, voxel + moved)
-    total += weight[..., None] * moved
-  return total
+    points = jnp.clip(points, 0, size - 1)
+  corners = jnp.asarray(list(itertools.product((0, 1), repeat=rank)))
+  corners = corners.astype(points.dtype)[None, None]
+  voxels = jnp.floor(jax.lax.stop_gradient(points)) + corners
+  weight = jnp.prod(1 - jnp.abs(points - voxels), axis=-1)
+  known = jnp.all((voxels >= 0) & (voxels < size), axis=-1)
+  voxels = voxels.reshape(batch, -1, rank)
+  moved = sample_at(first, voxels)
+  moved += sample_at(second, voxels + moved)
+  moved = moved.reshape(batch, count, -1, rank)
+  return jnp.sum(jnp.where(known, weight, 0)[..., None] * moved, axis=2)
 
 
 def exponentiate(velocity: jax.Array, num_squarings: int = 7) -> jax.Array:
@@ -233,6 +230,7 @@ def _sample(
   if outside not in ('zeros', 'border'):
     raise ValueError(f"outside is {outside!r}, allowed: 'zeros', 'border'")
   shape = volume.shape[1:-1]
+  volume, points = fusion.fence(volume), fusion.fence(points)
   coordinates = [points[..., d] for d in range(len(shape))]
   if outside == 'border':
     coordinates = [
@@ -257,8 +255,8 @@ def _sample(
     )
     index = [low + bit for low, bit in zip(base, corner, strict=True)]
     values = _gather(volume, index)
-    total = total + stencil.spread(weight[..., None], values.shape[-1]) * values
-  return total
+    total = total + fusion.spread(weight[..., None], values.shape[-1]) * values
+  return fusion.fence(total)
 
 
 def _to_index(coordinate: jax.Array, size: int) -> jax.Array:

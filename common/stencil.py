@@ -16,6 +16,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from common import fusion
+
 Weights = tuple[jax.Array, jax.Array, jax.Array]
 
 
@@ -28,8 +30,8 @@ def warp_near(volume: jax.Array, displacement: jax.Array) -> jax.Array:
     volume: (c, b, *s).
     displacement: (d, b, *s), voxels, every component in [-1, 1].
   """
-  weights = [_hat(u) for u in fence(displacement)]
-  return _contract(_neighbours(fence(volume)), weights)
+  weights = [_hat(u) for u in fusion.fence(displacement, axis=0)]
+  return _contract(_neighbours(fusion.fence(volume, axis=0)), weights)
 
 
 def warp_near_jvp(
@@ -40,7 +42,7 @@ def warp_near_jvp(
 ) -> jax.Array:
   """Derivative of `warp_near` along tangents of its arguments."""
   out_dot = warp_near(volume_dot, displacement)
-  neighbour = _neighbours(fence(volume))
+  neighbour = _neighbours(fusion.fence(volume, axis=0))
   for axis, along in enumerate(displacement_dot):
     slope = _contract(neighbour, _weights(displacement, axis))
     out_dot += slope * along[None]
@@ -55,8 +57,11 @@ def warp_near_vjp(
   volume_bar(q) = sum_k prod_d hat(u_d(q - k) - k_d) cotangent(q - k)
   u_bar_i(p) = sum_k (d/du_i prod_d hat) <cotangent(p), volume(p + k)>
   """
-  volume, displacement = fence(volume), fence(displacement)
-  cotangent = fence(cotangent)
+  volume, displacement = (
+    fusion.fence(volume, axis=0),
+    fusion.fence(displacement, axis=0),
+  )
+  cotangent = fusion.fence(cotangent, axis=0)
   return (
     _scatter(displacement, cotangent),
     _project(volume, displacement, cotangent),
@@ -92,29 +97,7 @@ def _project(
     _contract(product, _weights(displacement, axis))
     for axis in range(len(displacement))
   ]
-  return fence(jnp.stack(rows))
-
-
-def fence(x: jax.Array) -> jax.Array:
-  """`x`, computed once: XLA fuses nothing across a matrix product.
-
-  Without it the CPU compiler computes what the neighbours of a voxel share
-  anew for each of them, and so on through a chain of warps; it ignores
-  `optimization_barrier`.
-  """
-  if jax.default_backend() != 'cpu':
-    return x
-  eye = jnp.eye(len(x), dtype=x.dtype)
-  return (eye @ x.reshape(len(x), -1)).reshape(x.shape)
-
-
-def spread(x: jax.Array, channels: int) -> jax.Array:
-  """(..., 1) to (..., channels).
-
-  Written as a product with ones, because so is its transpose: XLA sums over
-  the last axis on CPU some twenty times slower than it multiplies matrices.
-  """
-  return x @ jnp.ones((1, channels), x.dtype)
+  return fusion.fence(jnp.stack(rows), axis=0)
 
 
 def _hat(u: jax.Array) -> Weights:

@@ -30,6 +30,8 @@ class Settings:
     beta: Reptile rate.
     per_sample: steps on the batch go sample by sample.
     policy: where cases go in the memory and which come back.
+    num_replayed: cases that come back in a step; None for as many as the
+      batch has.
   """
 
   rho: float = 0.05
@@ -37,6 +39,7 @@ class Settings:
   beta: float = 0.25
   per_sample: bool = True
   policy: memory_lib.Policy = memory_lib.RESERVOIR
+  num_replayed: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +100,9 @@ def _sam(gradient, tx, settings):
 def _er(gradient, tx, settings):
   return descent.chain(
     rehearsal.make_observe(settings.policy),
-    rehearsal.with_replay(descent.make_update(gradient, tx), settings.policy),
+    rehearsal.with_replay(
+      descent.make_update(gradient, tx), settings.policy, settings.num_replayed
+    ),
   )
 
 
@@ -108,7 +113,7 @@ def _meta_replay(update, settings):
     descent.chain(
       within,
       rehearsal.make_observe(settings.policy),
-      rehearsal.on_replay(update, settings.policy),
+      rehearsal.on_replay(update, settings.policy, settings.num_replayed),
     ),
     beta=settings.beta,
   )

@@ -99,10 +99,17 @@ def create_plan(config: config_dict.ConfigDict, num_stages: int) -> stream.Plan:
   for name, found in counts.items():
     if found < 1:
       raise errors.InputError(f'config.{name}: found {found}, must be >= 1')
-  if config.memory.capacity < config.train.batch_size:
+  if config.memory.batch_size < 0:
+    raise errors.InputError(
+      f'config.memory.batch_size: found {config.memory.batch_size}, must be >= '
+      '0; 0 is as many as config.train.batch_size'
+    )
+  largest = max(config.train.batch_size, config.memory.batch_size)
+  if config.memory.capacity < largest:
     raise errors.InputError(
       f'config.memory.capacity: found {config.memory.capacity}, must be at '
-      f'least config.train.batch_size = {config.train.batch_size}'
+      'least the larger of config.train.batch_size and '
+      f'config.memory.batch_size, {largest}'
     )
   return stream.Plan(
     seed=config.seed,
@@ -129,6 +136,7 @@ def create_stream(
       adaptive=config.sam.adaptive,
       beta=config.reptile.beta,
       per_sample=config.reptile.per_sample,
+      num_replayed=config.memory.batch_size or None,
     )
     tx = optim.create_optimizer(
       config.optim.name,

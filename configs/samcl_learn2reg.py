@@ -30,12 +30,16 @@ def get_config() -> config_dict.ConfigDict:
   )
   config.model.num_levels = 4
   config.model.num_channels = 16
+  config.model.weights = 'torch'
   config.model.num_squarings = 7
   config.loss.ncc_window = 3
   config.loss.dice_weight = 1.0
   config.optim.lr = 1e-4
   config.optim.schedule = 'constant'
+  config.optim.weight_decay = 1e-5
+  config.reptile.beta = 0.25
   config.memory.capacity = 200
+  config.memory.batch_size = 0
   config.train.batch_size = 4
   config.train.num_steps = (10_000,)
   config.train.log_every = 50

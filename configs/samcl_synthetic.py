@@ -49,6 +49,7 @@ def get_config() -> config_dict.ConfigDict:
   config.model.num_channels = 8
   config.model.large_kernel = 5
   config.model.conv_dtype = 'float32'
+  config.model.weights = 'he'
   config.model.symmetric = True
   config.model.output = 'velocity'
   config.model.num_squarings = 4
@@ -64,21 +65,21 @@ def get_config() -> config_dict.ConfigDict:
 
   config.optim = config_dict.ConfigDict()
   config.optim.name = 'adam'
-  config.optim.lr = 3e-3
+  config.optim.lr = 1e-3
   config.optim.schedule = 'cosine'
   config.optim.final_ratio = 0.05
   config.optim.warmup = 0
-  config.optim.weight_decay = 1e-5
+  config.optim.weight_decay = 0.0
   config.optim.clip_norm = 0.0
 
   config.sam = config_dict.ConfigDict({'rho': 0.05, 'adaptive': True})
-  config.reptile = config_dict.ConfigDict({'beta': 0.25, 'per_sample': True})
-  config.memory = config_dict.ConfigDict({'capacity': 32})
+  config.reptile = config_dict.ConfigDict({'beta': 0.5, 'per_sample': True})
+  config.memory = config_dict.ConfigDict({'capacity': 64, 'batch_size': 3})
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
-  config.train.num_steps = (72,)
+  config.train.num_steps = (60,)
   config.train.log_every = 5
-  config.train.checkpoint_every = 36
+  config.train.checkpoint_every = 30
   return config
 
 

@@ -33,6 +33,7 @@ def create_problem(
         num_channels=config.model.num_channels,
         large_kernel=config.model.large_kernel,
         conv_dtype=_DTYPES[config.model.conv_dtype],
+        weights=config.model.weights,
       ),
       scores=tuple(config.scores),
       native=config.native,
@@ -87,6 +88,7 @@ def _check(config: config_dict.ConfigDict) -> None:
     )
   allowed = {
     'scores': (config.scores, problem_lib.METRICS),
+    'model.weights': ([config.model.weights], tuple(lku_net.GAINS)),
     'model.conv_dtype': ([config.model.conv_dtype], tuple(_DTYPES)),
     'model.output': ([config.model.output], losses.OUTPUTS),
   }

@@ -52,3 +52,24 @@ def test_initial_weights_have_pytorchs_range():
 def test_sides_must_halve():
   with pytest.raises(ValueError, match=r'found \(8, 10, 6\), every side must'):
     _init(NET, (8, 10, 6))
+
+
+def test_he_weights_keep_the_signal_that_torch_weights_lose():
+  x = np.random.default_rng(0).normal(size=(1, 6, 8, 7, 16)).astype(np.float32)
+  spread = {}
+  for weights in lku_net.GAINS:
+    layers = [lku_net.Conv(16, weights=weights) for _ in range(4)]
+    y = x
+    for i, layer in enumerate(layers):
+      params = layer.init(jax.random.key(i), y)
+      y = jax.jit(layer.apply)(params, y)
+      y = jnp.where(y >= 0, y, 0.25 * y)
+    spread[weights] = float(jnp.std(y[:, 2:-2, 2:-2, 2:-2]))
+  assert spread['he'] > 0.4
+  assert spread['torch'] < 0.1
+
+
+def test_unknown_weights_are_refused():
+  net = lku_net.LKUNet(num_levels=1, num_channels=2, weights='zeros')
+  with pytest.raises(ValueError, match="found 'zeros', allowed: torch, he"):
+    _init(net)

@@ -25,9 +25,11 @@ def make_observe(policy: memory_lib.Policy = memory_lib.RESERVOIR) -> ts.StepFn:
 
 
 def on_replay(
-  step: ts.StepFn, policy: memory_lib.Policy = memory_lib.RESERVOIR
+  step: ts.StepFn,
+  policy: memory_lib.Policy = memory_lib.RESERVOIR,
+  num_cases: int | None = None,
 ) -> ts.StepFn:
-  """Runs a step on as many remembered cases as the batch has.
+  """Runs a step on `num_cases` remembered cases, by default a batch of them.
 
   Metrics are named 'replay/...'.
   """
@@ -36,7 +38,7 @@ def on_replay(
 
   def replayed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    past = draw(state.memory, _size(batch), draw_key)
+    past = draw(state.memory, num_cases or _size(batch), draw_key)
     state, metrics = step(state, past, step_key)
     return state, {f'replay/{name}': x for name, x in metrics.items()}
 
@@ -44,15 +46,17 @@ def on_replay(
 
 
 def with_replay(
-  step: ts.StepFn, policy: memory_lib.Policy = memory_lib.RESERVOIR
+  step: ts.StepFn,
+  policy: memory_lib.Policy = memory_lib.RESERVOIR,
+  num_cases: int | None = None,
 ) -> ts.StepFn:
-  """Runs a step on the batch and as many remembered cases together."""
+  """Runs a step on the batch together with `num_cases` remembered cases."""
 
   draw = _make_draw(policy)
 
   def mixed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    past = draw(state.memory, _size(batch), draw_key)
+    past = draw(state.memory, num_cases or _size(batch), draw_key)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), batch, past)
     return step(state, both, step_key)
 

@@ -121,6 +121,32 @@ def test_meta_replay_by_hand():
   np.testing.assert_array_equal(state.memory.items['x'], BATCH['x'])
 
 
+def test_the_number_of_replayed_cases_is_its_own():
+  """A replay step on 3 cases, the mean of slots 0, 1, 1, after two of one."""
+  tx = optax.sgd(0.1)
+  policy = memory_lib.Policy(
+    write=lambda seen, cap, num, key: jnp.arange(num),
+    read=lambda seen, cap, num, key: jnp.array([0, 1, 1])[:num],
+  )
+  settings = methods.Settings(beta=1.0, policy=policy, num_replayed=3)
+  h, (first, second) = np.asarray(CURVATURE), np.asarray(BATCH['x'])
+  w = np.array([1.0, -2.0, 3.0])
+  for x in (first, second, (first + 2 * second) / 3):
+    w = w - 0.1 * h * (w - x)
+  state, _ = methods.get('mer').make_step(_loss, tx, settings)(
+    _state(tx, 2), BATCH, _key()
+  )
+  np.testing.assert_allclose(state.params['w'], w, rtol=1e-6)
+  mixed, _ = methods.get('er').make_step(_loss, tx, settings)(
+    _state(tx, 2), BATCH, _key()
+  )
+  start = np.array([1.0, -2.0, 3.0])
+  mean = (2 * first + 3 * second) / 5
+  np.testing.assert_allclose(
+    mixed.params['w'], start - 0.1 * h * (start - mean), rtol=1e-6
+  )
+
+
 def test_reptile_raises_agreement_of_gradients():
   """Its mean update differs from plain descent along grad <g_1, g_2>.
 

@@ -116,7 +116,7 @@ def test_another_config_is_refused_and_named(folder, whole):
   process = _start(folder, whole, '--config.optim.lr=0.5')
   _, err = process.communicate(timeout=240)
   assert process.returncode == 2
-  assert 'config.optim.lr: found 0.003 there, asked for 0.5' in err
+  assert 'config.optim.lr: found 0.001 there, asked for 0.5' in err
 
 
 def test_a_second_process_is_refused(folder):

@@ -103,6 +103,7 @@ def _make_ours(args, method: str):
   """A function that runs one iteration of the product."""
   import jax
   import jax.numpy as jnp
+  import optax
 
   from common import memory, methods, optim, train_state
   from samcl import lku_net, losses
@@ -114,7 +115,9 @@ def _make_ours(args, method: str):
   loss = losses.make_loss(
     lambda p, x: net.apply({'params': p}, x), num_classes=NUM_CLASSES
   )
-  tx = optim.create_optimizer('adam', schedule=1e-4, weight_decay=1e-5)
+  tx = optim.create_optimizer(
+    'adam', schedule=optax.constant_schedule(1e-4), weight_decay=1e-5
+  )
   chosen = methods.get(method)
   held = memory.create_memory(batch, 4) if chosen.remembers else None
   step = chosen.make_step(loss, tx, methods.Settings())

@@ -52,7 +52,6 @@ class Method:
     all_sites: batches come from every site of the stream at every stage.
     one_model_per_site: parameters and optimizer start anew at every stage and
       a site keeps the score of its own model.
-    meta: steps on the batch and the memory are made one after the other.
   """
 
   build: Callable[
@@ -61,13 +60,6 @@ class Method:
   remembers: bool = False
   all_sites: bool = False
   one_model_per_site: bool = False
-  meta: bool = False
-
-  def num_updates(self, settings: Settings, batch_size: int) -> int:
-    """Optimizer updates within one step, which schedules count in."""
-    if not self.meta:
-      return 1
-    return 1 + (batch_size if settings.per_sample else 1)
 
   def make_step(
     self,
@@ -132,9 +124,9 @@ METHODS = {
   'joint': Method(_plain, all_sites=True),
   'independent': Method(_plain, one_model_per_site=True),
   'er': Method(_er, remembers=True),
-  'mer': Method(_mer, remembers=True, meta=True),
+  'mer': Method(_mer, remembers=True),
   'sam': Method(_sam),
-  'samcl': Method(_samcl, remembers=True, meta=True),
+  'samcl': Method(_samcl, remembers=True),
 }
 
 

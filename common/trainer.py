@@ -143,8 +143,7 @@ def create_stream(
       schedule=optim.create_schedule(
         config.optim.schedule,
         lr=config.optim.lr,
-        num_updates=plan.starts[-1]
-        * method.num_updates(settings, plan.batch_size),
+        num_steps=plan.num_steps,
         warmup=config.optim.warmup,
         final_ratio=config.optim.final_ratio,
       ),

@@ -129,7 +129,9 @@ def _optimizer(config) -> optax.GradientTransformation:
   assert tuple(config['betas']) == (0.9, 0.999)
   assert config['adam_eps'] == 1e-8
   return optim.create_optimizer(
-    'adam', schedule=config['lr'], weight_decay=config['weight_decay']
+    'adam',
+    schedule=optax.constant_schedule(config['lr']),
+    weight_decay=config['weight_decay'],
   )
 
 

@@ -28,10 +28,11 @@ def make_update(
   grad_fn: ts.GradFn, tx: optax.GradientTransformation
 ) -> ts.StepFn:
   """One optimizer update in the direction of `grad_fn`."""
+  tx = optax.with_extra_args_support(tx)
 
   @jax.jit
-  def apply(params, opt_state, grads):
-    updates, opt_state = tx.update(grads, opt_state, params)
+  def apply(params, opt_state, grads, step):
+    updates, opt_state = tx.update(grads, opt_state, params, step=step)
     norms = {
       'norm/grads': tree.norm(grads),
       'norm/updates': tree.norm(updates),
@@ -41,7 +42,9 @@ def make_update(
 
   def update(state, batch, key):
     grads, metrics = grad_fn(state.params, batch, key)
-    params, opt_state, norms = apply(state.params, state.opt_state, grads)
+    params, opt_state, norms = apply(
+      state.params, state.opt_state, grads, state.step
+    )
     return state.replace(params=params, opt_state=opt_state), metrics | norms
 
   return update

@@ -1,16 +1,27 @@
-"""3-D convolution by backend: native on accelerators, 2-D taps on CPU.
+"""3-D convolution by backend: native on accelerators, 2-D pieces on CPU.
 
 XLA's 3-D convolution on CPU, above all its gradient, is an order of magnitude
 slower than its 2-D one. A 3-D cross-correlation is a sum over the depth taps of
-2-D ones; with the taps laid side by side in channels it is a single one.
+2-D ones; with the taps laid side by side in channels it is a single one. Where
+that has many channels, minimal filtering along depth needs fewer products:
+m + k - 1 for m planes instead of m k (Winograd, 1980; Lavin & Gray, "Fast
+algorithms for convolutional neural networks", CVPR 2016).
 """
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-_PRECISION = None
+# Where the polynomials of minimal filtering are evaluated, and infinity: more
+# points, or larger ones, cost precision; these keep a relative error of 3e-6.
+_POINTS = (0, 1, -1, 2, -2, 1 / 2, -1 / 2)
+# Channels of the taps side by side from which it is faster, as measured.
+_MANY_CHANNELS = 48
+# Features up to which the taps are better laid side by side in the result.
+_FEW_FEATURES = 4
 
 
 def conv3d(
@@ -34,7 +45,14 @@ def conv3d(
   if dtype is not None:
     x, kernel = x.astype(dtype), kernel.astype(dtype)
   if jax.default_backend() == 'cpu':
-    y = _by_taps(x, kernel, stride)
+    k = kernel.shape[0]
+    many = k * x.shape[-1] >= _MANY_CHANNELS
+    if stride == 1 and kernel.shape[-1] <= _FEW_FEATURES:
+      y = _by_taps_of_result(x, kernel)
+    elif many and 3 <= k <= len(_POINTS) and stride == 1 and dtype is None:
+      y = _by_filters(x, kernel)
+    else:
+      y = _by_taps(x, kernel, stride)
   else:
     y = _native(x, kernel, stride)
   y = y.astype(out_dtype)
@@ -49,6 +67,17 @@ def _native(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     (stride,) * 3,
     [(half, half)] * 3,
     dimension_numbers=('NXYZC', 'XYZIO', 'NXYZC'),
+  )
+
+
+def _in_plane(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+  half = kernel.shape[0] // 2
+  return jax.lax.conv_general_dilated(
+    x,
+    kernel,
+    (stride, stride),
+    [(half, half)] * 2,
+    dimension_numbers=('NYZC', 'YZIO', 'NYZC'),
   )
 
 
@@ -68,14 +97,64 @@ def _by_taps(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   # (k, k, k, c, f) -> (k, k, k c, f), tap-major as the channels are.
   flat = jnp.moveaxis(kernel, 0, 2)
   flat = flat.reshape(k, k, k * kernel.shape[3], kernel.shape[4])
-  y = jax.lax.conv_general_dilated(
-    stacked,
-    flat,
-    (stride, stride),
-    [(half, half)] * 2,
-    dimension_numbers=('NYZC', 'YZIO', 'NYZC'),
-  )
+  y = _in_plane(stacked, flat, stride)
   return y.reshape(b, n_out, *y.shape[1:])
+
+
+def _by_taps_of_result(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """The planes of every tap in one convolution, then shifted and summed."""
+  k, half = kernel.shape[0], kernel.shape[0] // 2
+  b, n, *plane, c = x.shape
+  flat = jnp.moveaxis(kernel, 0, 3).reshape(k, k, c, -1)
+  y = _in_plane(x.reshape(b * n, *plane, c), flat)
+  y = y.reshape(b, n, *plane, k, -1)
+  y = jnp.pad(y, ((0, 0), (half, half)) + ((0, 0),) * 4)
+  return sum(y[:, i : i + n, ..., i, :] for i in range(k))
+
+
+def _by_filters(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """Minimal filtering F(m, k) along depth, in tiles of m + k - 1 planes."""
+  k = kernel.shape[0]
+  m = min(4, len(_POINTS) + 2 - k)
+  b, n, *plane, c = x.shape
+  num, half = -(-n // m), k // 2
+  of_input, of_kernel, of_output = (
+    jnp.asarray(matrix, x.dtype) for matrix in _filters(m, k)
+  )
+  padded = jnp.pad(
+    x, ((0, 0), (half, num * m - n + half), (0, 0), (0, 0), (0, 0))
+  )
+  tiles = jnp.stack(
+    [
+      jax.lax.slice_in_dim(padded, i, i + (num - 1) * m + 1, stride=m, axis=1)
+      for i in range(m + k - 1)
+    ]
+  )
+  tiles = jnp.tensordot(of_input, tiles, 1).reshape(-1, b * num, *plane, c)
+  kernels = jnp.tensordot(of_kernel, kernel, 1)
+  products = jnp.stack(
+    [_in_plane(*pair) for pair in zip(tiles, kernels, strict=True)]
+  )
+  y = jnp.tensordot(of_output, products, 1)
+  y = jnp.moveaxis(y.reshape(m, b, num, *y.shape[2:]), 0, 2)
+  return y.reshape(b, num * m, *y.shape[3:])[:, :n]
+
+
+@functools.cache
+def _filters(m: int, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Matrices (n, n), (n, k), (m, n) of F(m, k), n = m + k - 1.
+
+  y = C ((B g) * (A x)) is the transpose of multiplying two polynomials by their
+  values at n points, the last of which is infinity.
+  """
+  points = _POINTS[: m + k - 2]
+
+  def values(size: int) -> np.ndarray:
+    """Of the monomials below x^size, at the points and at infinity."""
+    rows = np.vander(points, size, increasing=True)
+    return np.vstack([rows, np.eye(size)[-1]])
+
+  return np.linalg.inv(values(m + k - 1)).T, values(k), values(m).T
 
 
 def pad_kernel(kernel: jax.Array, size: int) -> jax.Array:

@@ -17,13 +17,17 @@ def _native(x, kernel, stride):
   )
 
 
-@pytest.mark.parametrize('size', [1, 3, 5])
+@pytest.mark.parametrize('channels, features', [(3, 5), (3, 2), (32, 5)])
+@pytest.mark.parametrize('size', [1, 3, 5, 7, 9])
 @pytest.mark.parametrize('stride', [1, 2])
 @pytest.mark.parametrize('shape', [(6, 8, 4), (5, 7, 6)])
-def test_is_the_native_convolution(x64, size, stride, shape):
+def test_is_the_native_convolution(
+  x64, channels, features, size, stride, shape
+):
   rng = np.random.default_rng(size)
-  x = jnp.asarray(rng.normal(size=(2, *shape, 3)))
-  kernel = jnp.asarray(rng.normal(size=(size,) * 3 + (3, 2)))
+  x = jnp.asarray(rng.normal(size=(2, *shape, channels)))
+  kernel = jnp.asarray(rng.normal(size=(size,) * 3 + (channels, features)))
+  kernel /= (channels * size**3) ** 0.5
 
   def loss(form):
     return lambda x, k: jnp.sum(jnp.sin(form(x, k)))
@@ -40,6 +44,16 @@ def test_is_the_native_convolution(x64, size, stride, shape):
   _, forward = jax.jvp(ours, (x, kernel), tangent)
   reverse = sum(jnp.vdot(g, t) for g, t in zip(found[1], tangent, strict=True))
   np.testing.assert_allclose(forward, reverse, rtol=1e-10)
+
+
+@pytest.mark.parametrize('size', [3, 5, 7])
+def test_minimal_filtering_keeps_single_precision(size):
+  rng = np.random.default_rng(size)
+  x = jnp.asarray(rng.normal(size=(1, 9, 6, 5, 48)), jnp.float32)
+  kernel = jnp.asarray(rng.normal(size=(size,) * 3 + (48, 5)), jnp.float32)
+  expected = _native(x, kernel, 1)
+  error = np.abs(conv.conv3d(x, kernel) - expected).max()
+  assert error < 1e-5 * np.abs(expected).max()
 
 
 def test_bias_and_lower_precision():

@@ -30,6 +30,8 @@ class Settings:
     beta: Reptile rate.
     per_sample: steps on the batch go sample by sample.
     policy: where cases go in the memory and which come back.
+    accumulate: gradients of a batch are means over its samples, each taken
+      alone.
     num_replayed: cases that come back in a step; None for as many as the
       batch has.
   """
@@ -38,6 +40,7 @@ class Settings:
   adaptive: bool = True
   beta: float = 0.25
   per_sample: bool = True
+  accumulate: bool = False
   policy: memory_lib.Policy = memory_lib.RESERVOIR
   num_replayed: int | None = None
 
@@ -68,7 +71,10 @@ class Method:
     settings: Settings,
   ) -> ts.StepFn:
     """The pure step of this method on a loss; it counts `state.step` up."""
-    step = self.build(descent.make_gradient(loss_fn), tx, settings)
+    gradient = descent.make_gradient(loss_fn)
+    if settings.accumulate:
+      gradient = descent.accumulate(gradient)
+    step = self.build(gradient, tx, settings)
 
     def counted(state, batch, key):
       state, metrics = step(state, batch, key)

@@ -136,6 +136,7 @@ def create_stream(
       adaptive=config.sam.adaptive,
       beta=config.reptile.beta,
       per_sample=config.reptile.per_sample,
+      accumulate=config.train.accumulate,
       num_replayed=config.memory.batch_size or None,
     )
     tx = optim.create_optimizer(

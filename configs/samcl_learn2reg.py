@@ -41,6 +41,7 @@ def get_config() -> config_dict.ConfigDict:
   config.memory.capacity = 200
   config.memory.batch_size = 0
   config.train.batch_size = 4
+  config.train.accumulate = False
   config.train.num_steps = (10_000,)
   config.train.log_every = 50
   config.train.checkpoint_every = 500

@@ -77,6 +77,7 @@ def get_config() -> config_dict.ConfigDict:
   config.memory = config_dict.ConfigDict({'capacity': 64, 'batch_size': 3})
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
+  config.train.accumulate = True
   config.train.num_steps = (60,)
   config.train.log_every = 5
   config.train.checkpoint_every = 30

@@ -102,6 +102,52 @@ def test_per_sample_visits_samples_in_order():
   np.testing.assert_allclose(state.params['w'], w, rtol=1e-6)
 
 
+def test_accumulated_gradients_are_means_over_samples():
+  def pooled(params, batch, key):
+    """(mean_b w x_b)^2: its gradient is no mean over the samples."""
+    value = jnp.mean(batch['x'] @ params['w']) ** 2
+    return value, {'loss/total': value}
+
+  w, xs = np.array([1.0, -2.0, 3.0]), np.asarray(BATCH['x'])
+  gradient = descent.make_gradient(pooled)
+  accumulated = descent.accumulate(gradient)
+  grads, metrics = jax.jit(accumulated)({'w': w}, BATCH, _key())
+  expected = np.mean([2 * (x @ w) * x for x in xs], axis=0)
+  np.testing.assert_allclose(grads['w'], expected, rtol=1e-6)
+  np.testing.assert_allclose(
+    metrics['loss/total'], np.mean((xs @ w) ** 2), rtol=1e-6
+  )
+  whole, _ = gradient({'w': w}, BATCH, _key())
+  assert np.abs(whole['w'] - expected).max() > 1
+
+
+def test_accumulation_is_a_setting_of_every_method():
+  """The quadratic does not pool, so nothing changes but the rounding."""
+  tx = optax.sgd(0.1)
+  for name, method in methods.METHODS.items():
+    ends = [
+      method.make_step(_loss, tx, methods.Settings(accumulate=accumulate))(
+        _state(tx, 4), BATCH, _key()
+      )
+      for accumulate in (False, True)
+    ]
+    a, b = (state.params['w'] for state, _ in ends)
+    np.testing.assert_allclose(a, b, rtol=1e-5, err_msg=name)
+    assert ends[0][1].keys() == ends[1][1].keys()
+
+
+def test_compiled_and_plain_loops_over_samples_agree(monkeypatch):
+  tx = optax.adam(0.1)
+  ends = []
+  for backend in ('cpu', 'gpu'):
+    monkeypatch.setattr(jax, 'default_backend', lambda b=backend: b)
+    step = methods.get('samcl').make_step(
+      _loss, tx, methods.Settings(accumulate=True)
+    )
+    ends.append(step(_state(tx, 4), BATCH, _key()))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *ends)
+
+
 def test_meta_replay_by_hand():
   """MER: sample steps, one replay step, then the Reptile interpolation."""
   tx = optax.sgd(0.1)

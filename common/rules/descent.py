@@ -6,10 +6,12 @@ is not compiled; inside a compiled step the inner `jax.jit` does nothing.
 """
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from common import train_state as ts
 from common import tree
+from common.rules import samples
 
 
 def make_gradient(loss_fn: ts.LossFn) -> ts.GradFn:
@@ -22,6 +24,30 @@ def make_gradient(loss_fn: ts.LossFn) -> ts.GradFn:
     return grads, metrics
 
   return gradient
+
+
+def accumulate(grad_fn: ts.GradFn) -> ts.GradFn:
+  """The mean of the gradients of the samples, in the memory that one takes.
+
+  A loss that pools over its batch, as soft Dice does, then pools within each
+  sample: a large organ in one case no longer drowns a small one in another.
+  """
+  add = jax.jit(tree.add, donate_argnums=0)
+
+  def accumulated(params, batch, key):
+    num = jax.tree.leaves(batch)[0].shape[0]
+    if num == 1:
+      return grad_fn(params, batch, key)
+
+    def body(total, sample, key):
+      grads, metrics = grad_fn(params, sample, key)
+      return add(total, grads), metrics
+
+    total = jax.tree.map(jnp.zeros_like, params)
+    total, metrics = samples.fold(body, total, batch, key)
+    return jax.tree.map(lambda x: x / num, total), metrics
+
+  return accumulated
 
 
 def make_update(

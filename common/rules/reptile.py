@@ -10,44 +10,19 @@ import jax
 
 from common import train_state as ts
 from common import tree
+from common.rules import samples
 
 
 def per_sample(step: ts.StepFn) -> ts.StepFn:
-  """Runs a step on each sample of the batch in turn; metrics are means.
+  """Runs a step on each sample of the batch in turn; metrics are means."""
 
-  A loop of the compiler on accelerators. On CPU a plain one: XLA runs
-  convolutions inside a compiled loop twenty times slower than outside.
-  """
-
-  def scanned(state, batch, key):
-    num = jax.tree.leaves(batch)[0].shape[0]
+  def sampled(state, batch, key):
     # The memory does not change within a batch and is kept out of the loop.
     memory, state = state.memory, state.replace(memory=None)
-    state, metrics = loop(
-      lambda state, inputs: step(state, *inputs),
-      state,
-      (
-        jax.tree.map(lambda x: x[:, None], batch),
-        jax.random.split(key, num),
-      ),
-    )
+    state, metrics = samples.fold(step, state, batch, key)
     return state.replace(memory=memory), metrics
 
-  loop = _loop if jax.default_backend() == 'cpu' else _scan
-  return scanned
-
-
-def _scan(body, state, inputs):
-  state, metrics = jax.lax.scan(body, state, inputs)
-  return state, jax.tree.map(lambda m: m.mean(axis=0), metrics)
-
-
-def _loop(body, state, inputs):
-  found = []
-  for i in range(jax.tree.leaves(inputs)[0].shape[0]):
-    state, metrics = body(state, jax.tree.map(lambda x, i=i: x[i], inputs))
-    found.append(metrics)
-  return state, jax.tree.map(lambda *m: sum(m) / len(m), *found)
+  return sampled
 
 
 def interpolate(step: ts.StepFn, *, beta: float) -> ts.StepFn:

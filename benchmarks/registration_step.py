@@ -2,7 +2,8 @@
 
     pip install '.[benchmark]' && python benchmarks/registration_step.py
 
-Ours is a whole iteration: warping, losses, adaptive SAM, Adam, memory, Reptile.
+Ours is a whole iteration, with the memory settings of every binary: warping,
+losses, adaptive SAM, Adam, memory, Reptile; gradients sample by sample.
 PyTorch's is only the forward and backward passes of the same network that the
 iteration needs at its batch sizes: every sample of the batch alone and one
 replay batch, each twice. Both run in one process, in ABBA order; medians. The
@@ -24,12 +25,15 @@ import subprocess
 import sys
 import time
 
+from common import app
+
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 NUM_CLASSES = 14
 
 
 def main() -> None:
   args = _parse()
+  app.keep_memory()
   if args.memory_only:
     print(json.dumps({'peak_gib': _peak_of_ours(args)}))
     return
@@ -120,7 +124,7 @@ def _make_ours(args, method: str):
   )
   chosen = methods.get(method)
   held = memory.create_memory(batch, 4) if chosen.remembers else None
-  step = chosen.make_step(loss, tx, methods.Settings())
+  step = chosen.make_step(loss, tx, methods.Settings(accumulate=True))
   state = [train_state.create_state(params, tx, held)]
 
   def run():

@@ -98,7 +98,7 @@ _MEMORY = {
 }
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
   """Starts the process over, once, with settings that glibc reads at start."""
   if sys.platform != 'linux' or any(name in os.environ for name in _MEMORY):
     return
@@ -107,7 +107,7 @@ def _keep_memory() -> None:
 
 
 def _guarded(main: Main) -> int:
-  _keep_memory()
+  keep_memory()
   # Preallocation would take three quarters of a GPU that may be shared.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')

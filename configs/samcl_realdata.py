@@ -23,6 +23,7 @@ def get_config() -> config_dict.ConfigDict:
   config.data.synthetic = False
   config.data.folder = ''
   config.data.shape = (32, 40, 32)
+  config.train.num_steps = (90, 90, 120)
   config.tasks = config_dict.ConfigDict()
   config.tasks.brain_mr = config_dict.ConfigDict(
     {'format': 'pairs', 'spacing': (4.8, 4.8, 4.8), 'mask': 'nonzero'}

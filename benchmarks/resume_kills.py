@@ -31,18 +31,30 @@ def main() -> None:
   with tempfile.TemporaryDirectory() as folder:
     root = pathlib.Path(folder)
     _start(root, 'whole').wait()
-    done, moments = 0, []
-    identical = []
-    while done < args.kills:
-      workdir = root / f'cut_{done}'
-      for moment in ('random', 'write', 'boundary')[: args.kills - done]:
-        moments.append(_kill(root, workdir, moment, chance))
-        done += 1
+    started = time.monotonic()  # Once more, now that everything is compiled.
+    _start(root, 'again').wait()
+    duration = time.monotonic() - started
+    identical = [_end(root / 'again') == _end(root / 'whole')]
+    moments, number = [], 0
+    while len(moments) < args.kills:
+      workdir, number = root / f'cut_{number}', number + 1
+      for moment in ('random', 'write', 'boundary')[
+        : args.kills - len(moments)
+      ]:
+        limit = chance.uniform(0, 0.8 * duration)
+        if killed := _kill(root, workdir, moment, limit):
+          moments.append(killed)
+          print(killed, flush=True)
       _start(root, workdir.name).wait()
       identical.append(_end(workdir) == _end(root / 'whole'))
     print(
       json.dumps(
-        {'kills': done, 'moments': moments, 'identical': all(identical)}
+        {
+          'kills': len(moments),
+          'moments': moments,
+          'runs': number,
+          'identical': all(identical),
+        }
       )
     )
 
@@ -66,12 +78,12 @@ def _start(root: pathlib.Path, name: str) -> subprocess.Popen:
   )
 
 
-def _kill(root, workdir, moment: str, chance: random.Random) -> str:
-  """Runs until the moment comes, kills, and says where that was."""
+def _kill(root, workdir, moment: str, limit: float) -> str:
+  """Runs until the moment comes, kills, and says where; '' if it had ended."""
   process = _start(root, workdir.name)
   checkpoints = workdir / 'checkpoints'
   before = _steps(checkpoints)
-  deadline = time.monotonic() + chance.uniform(3, 25)
+  deadline = time.monotonic() + limit
   while process.poll() is None:
     new = _steps(checkpoints) - before
     come = {
@@ -83,8 +95,10 @@ def _kill(root, workdir, moment: str, chance: random.Random) -> str:
       break
     time.sleep(0.002)
   process.kill()
-  process.wait()
-  return f'{moment}@{max(_steps(checkpoints), default=0)}'
+  if process.wait() >= 0:
+    return ''
+  newest = max(_steps(checkpoints), default=0)
+  return f'{moment}, newest checkpoint {newest}'
 
 
 def _steps(checkpoints: pathlib.Path) -> set[int]:

@@ -5,9 +5,11 @@ killed at any moment leaves the previous ones as they were. It carries a digest
 of its arrays; one that does not match, or cannot be read, is passed over.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -22,6 +24,17 @@ from common import errors
 Progress = dict[str, Any]
 _PREFIX = 'step_'
 _PARTIAL = '.partial_'
+
+
+@contextlib.contextmanager
+def _without_logs() -> Iterator[None]:
+  """A failed save ends in one line; orbax logs a traceback for every array."""
+  logging.getLogger('asyncio').setLevel(logging.CRITICAL + 1)
+  logging.disable(logging.CRITICAL)
+  try:
+    yield
+  finally:
+    logging.disable(logging.NOTSET)
 
 
 class Checkpoints:
@@ -67,19 +80,19 @@ class Checkpoints:
     partial = self._folder / f'{_PARTIAL}{step}'
     try:
       self._folder.mkdir(parents=True, exist_ok=True)
-      for leftover in self._folder.glob(f'{_PARTIAL}*'):
-        shutil.rmtree(leftover, ignore_errors=True)
-      self._orbax.save(
-        partial,
-        args=ocp.args.Composite(
-          state=ocp.args.StandardSave(arrays),
-          progress=ocp.args.JsonSave(progress),
-        ),
-      )
+      self._remove_partial()
+      with _without_logs():
+        self._orbax.save(
+          partial,
+          args=ocp.args.Composite(
+            state=ocp.args.StandardSave(arrays),
+            progress=ocp.args.JsonSave(progress),
+          ),
+        )
       _replace(partial, self._folder / f'{_PREFIX}{step}')
     except Exception as error:
       # tensorstore reports a full disk as a ValueError, the rest as OSError.
-      shutil.rmtree(partial, ignore_errors=True)
+      self._remove_partial()
       reason = ' '.join(str(error).split())[:200]
       raise errors.InputError(
         f'{partial.parent}: checkpoint of step {step} not written ({reason}); '
@@ -87,6 +100,10 @@ class Checkpoints:
       ) from error
     for old in self.steps()[: -self._keep]:
       shutil.rmtree(self._folder / f'{_PREFIX}{old}', ignore_errors=True)
+
+  def _remove_partial(self) -> None:
+    for leftover in self._folder.glob(f'{_PARTIAL}*'):
+      shutil.rmtree(leftover, ignore_errors=True)
 
   def load_latest(self, like: Any) -> tuple[Any, Progress] | None:
     """The newest checkpoint that is whole, or None.

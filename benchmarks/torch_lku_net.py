@@ -78,12 +78,12 @@ class LKUNet(nn.Module):
 
 
 def make_passes(
-  shape: Sequence[int], num_channels: int
+  shape: Sequence[int], num_channels: int, num_levels: int = 4
 ) -> Callable[[Sequence[int]], None]:
   """A function that goes forward and backward once per given batch size."""
   torch.manual_seed(0)
   torch.set_num_threads(os.cpu_count() or 1)
-  network = LKUNet(num_channels)
+  network = LKUNet(num_channels, num_levels)
 
   def passes(batch_sizes: Sequence[int]) -> None:
     for size in batch_sizes:

@@ -5,11 +5,10 @@ killed at any moment leaves the previous ones as they were. It carries a digest
 of its arrays; one that does not match, or cannot be read, is passed over.
 """
 
-from collections.abc import Callable, Iterator
-import contextlib
+from collections.abc import Callable
+import errno
 import hashlib
 import json
-import logging
 import os
 import pathlib
 import shutil
@@ -24,17 +23,6 @@ from common import errors
 Progress = dict[str, Any]
 _PREFIX = 'step_'
 _PARTIAL = '.partial_'
-
-
-@contextlib.contextmanager
-def _without_logs() -> Iterator[None]:
-  """A failed save ends in one line; orbax logs a traceback for every array."""
-  logging.getLogger('asyncio').setLevel(logging.CRITICAL + 1)
-  logging.disable(logging.CRITICAL)
-  try:
-    yield
-  finally:
-    logging.disable(logging.NOTSET)
 
 
 class Checkpoints:
@@ -81,14 +69,14 @@ class Checkpoints:
     try:
       self._folder.mkdir(parents=True, exist_ok=True)
       self._remove_partial()
-      with _without_logs():
-        self._orbax.save(
-          partial,
-          args=ocp.args.Composite(
-            state=ocp.args.StandardSave(arrays),
-            progress=ocp.args.JsonSave(progress),
-          ),
-        )
+      _require_space(self._folder, arrays)
+      self._orbax.save(
+        partial,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(arrays),
+          progress=ocp.args.JsonSave(progress),
+        ),
+      )
       _replace(partial, self._folder / f'{_PREFIX}{step}')
     except Exception as error:
       # tensorstore reports a full disk as a ValueError, the rest as OSError.
@@ -162,6 +150,21 @@ def _digest(arrays: dict[str, Any], progress: Progress) -> str:
     total.update(name.encode())
     total.update(np.ascontiguousarray(arrays[name]).data)
   return total.hexdigest()
+
+
+def _require_space(folder: pathlib.Path, arrays: dict[str, Any]) -> None:
+  """Compression aside: orbax answers a disk that fills up with pages of logs.
+
+  Raises:
+    OSError: the disk has less space than the arrays take.
+  """
+  needed = sum(array.nbytes for array in arrays.values())
+  free = shutil.disk_usage(folder).free
+  if free < needed:
+    raise OSError(
+      errno.ENOSPC,
+      f'needs {needed / 1e6:.1f} MB, the disk has {free / 1e6:.1f}',
+    )
 
 
 def _replace(source: pathlib.Path, target: pathlib.Path) -> None:

@@ -36,8 +36,6 @@ def create_schedule(
     raise errors.InputError(
       f'config.optim.schedule: found {name!r}, allowed: constant, cosine'
     )
-  if name == 'constant' and not warmup:
-    return optax.constant_schedule(lr)
 
   def stage(length: int) -> optax.Schedule:
     body = optax.constant_schedule(lr)

@@ -16,6 +16,7 @@ Params = Any
 Batch = Mapping[str, jax.Array]
 Metrics = dict[str, jax.Array]
 ApplyFn = Callable[[Params, jax.Array], jax.Array]
+SampleFn = Callable[[jax.Array], jax.Array]
 LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 
 OUTPUTS = ('velocity', 'displacement')
@@ -84,7 +85,8 @@ def _moved_mask(mask: jax.Array, displacement: jax.Array) -> jax.Array:
 
 
 def landmark_distance(
-  displacement: jax.Array,
+  sample: SampleFn,
+  shape: Sequence[int],
   fixed_landmarks: jax.Array,
   moving_landmarks: jax.Array,
   weight: jax.Array,
@@ -94,11 +96,11 @@ def landmark_distance(
   """Root mean square distance of displaced fixed to moving landmarks.
 
   The root is taken over the landmarks of a sample, the mean over the samples
-  that have any; 0 if none has. The gradient at zero distance is 0. Beyond the
-  volume the displacement is that of the border.
+  that have any; 0 if none has. The gradient at zero distance is 0.
 
   Args:
-    displacement: (b, *s, d), voxels.
+    sample: (b, k, d) points to the displacement there, both in voxels.
+    shape: of the grid of the displacement.
     fixed_landmarks: (b, k, d), voxels of the grid refined `refinement` times.
     moving_landmarks: (b, k, d), same.
     weight: (b, k), 1 for a landmark, 0 for padding.
@@ -106,25 +108,10 @@ def landmark_distance(
       `q (S - 1) / (m S - 1)`, which is resizing with aligned corners (the
       released code: 2). The result is in refined voxels.
   """
-
-  def sample(points):
-    return spatial.sample_at(displacement, points, outside='border')
-
-  fixed = fixed_landmarks.astype(displacement.dtype)
-  moved = _displace(sample, displacement.shape[1:-1], fixed, refinement)
-  return _root_mean_square(moved - moving_landmarks, weight)
-
-
-def _displace(
-  sample: Callable[[jax.Array], jax.Array],
-  shape: Sequence[int],
-  points: jax.Array,
-  refinement: int,
-) -> jax.Array:
-  """Points of the refined grid moved by a displacement that can be sampled."""
-  sizes = jnp.asarray(shape, points.dtype)
+  sizes = jnp.asarray(shape, fixed_landmarks.dtype)
   scale = ((sizes - 1) / (refinement * sizes - 1))[None, None]
-  return points + refinement * sample(points * scale)
+  moved = fixed_landmarks + refinement * sample(fixed_landmarks * scale)
+  return _root_mean_square(moved - moving_landmarks, weight)
 
 
 def _root_mean_square(distance: jax.Array, weight: jax.Array) -> jax.Array:
@@ -177,6 +164,7 @@ def make_loss(
     membrane_weight: of the membrane energy of the prediction.
     bending_weight: of the bending energy of the prediction.
   """
+  one_sided = is_one_sided(output, symmetric)
 
   def loss(
     params: Params, batch: Batch, key: jax.Array
@@ -190,37 +178,28 @@ def make_loss(
       symmetric=symmetric,
       num_squarings=num_squarings,
     )
-    volumes = [
+    fixed, moving = (
       _with_labels(batch, name, num_classes, label_sigma, velocity.dtype)
       for name in ('fixed', 'moving')
-    ]
-    fixed, moving = volumes
-    if not is_one_sided(output, symmetric):
+    )
+    if not one_sided:
       fixed = spatial.warp(fixed, deformation.half_inverse)
     moving = spatial.warp(moving, deformation.half)
-    sides = velocity.shape[1:-1]
-    fixed_landmarks = batch['fixed_landmarks'].astype(velocity.dtype)
-
-    def sample(points):
-      # At a few points: the whole composition is not needed.
-      if is_one_sided(output, symmetric):
-        return spatial.sample_at(deformation.half, points, outside='border')
-      return spatial.sample_composed(
-        deformation.half, deformation.half, points, outside='border'
-      )
-
+    ncc = losses.local_ncc(
+      fixed[..., 0], moving[..., 0], deformation.mask, window=ncc_window
+    )
+    distance = landmark_distance(
+      _sampler(deformation.half, one_sided),
+      velocity.shape[1:-1],
+      batch['fixed_landmarks'].astype(velocity.dtype),
+      batch['moving_landmarks'],
+      batch['landmark_weight'],
+      refinement=landmark_refinement,
+    )
     terms = {
-      'ncc': ncc_weight
-      * losses.local_ncc(
-        fixed[..., 0], moving[..., 0], deformation.mask, window=ncc_window
-      ),
+      'ncc': ncc_weight * ncc,
       'dice': dice_weight * _dice(fixed[..., 1:], moving[..., 1:], batch),
-      'landmark': landmark_weight
-      * _root_mean_square(
-        _displace(sample, sides, fixed_landmarks, landmark_refinement)
-        - batch['moving_landmarks'],
-        batch['landmark_weight'],
-      ),
+      'landmark': landmark_weight * distance,
       'membrane': membrane_weight * losses.membrane_energy(velocity),
       'bending': bending_weight * losses.bending_energy(velocity),
     }
@@ -229,6 +208,17 @@ def make_loss(
     return total, {'loss/total': total, **metrics}
 
   return loss
+
+
+def _sampler(half: jax.Array, one_sided: bool) -> SampleFn:
+  """The whole displacement at a few points; the border's beyond the volume."""
+
+  def sample(points: jax.Array) -> jax.Array:
+    if one_sided:
+      return spatial.sample_at(half, points, outside='border')
+    return spatial.sample_composed(half, half, points, outside='border')
+
+  return sample
 
 
 def network_inputs(batch: Batch) -> jax.Array:

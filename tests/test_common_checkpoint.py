@@ -56,3 +56,19 @@ def test_an_unfinished_write_leaves_the_previous(tmp_path, monkeypatch):
     kept.save(2, STATE, {})
   assert kept.steps() == [1]
   assert [p.name for p in tmp_path.iterdir()] == ['step_1']
+
+
+def test_a_disk_without_space_is_refused_before_writing(tmp_path, monkeypatch):
+  kept = checkpoint.Checkpoints(tmp_path)
+  kept.save(1, STATE, {})
+  used = checkpoint.shutil.disk_usage(tmp_path)
+  monkeypatch.setattr(
+    checkpoint.shutil, 'disk_usage', lambda _: used._replace(free=27)
+  )
+  with pytest.raises(errors.InputError, match='the disk has'):
+    kept.save(2, STATE, {})
+  monkeypatch.setattr(
+    checkpoint.shutil, 'disk_usage', lambda _: used._replace(free=28)
+  )
+  kept.save(2, STATE, {})
+  assert kept.steps() == [1, 2]

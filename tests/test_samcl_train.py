@@ -116,7 +116,8 @@ def test_another_config_is_refused_and_named(folder, whole):
   process = _start(folder, whole, '--config.optim.lr=0.5')
   _, err = process.communicate(timeout=240)
   assert process.returncode == 2
-  assert 'config.optim.lr: found 0.001 there, asked for 0.5' in err
+  there = json.loads((whole / 'config.json').read_text())['optim']['lr']
+  assert f'config.optim.lr: found {there} there, asked for 0.5' in err
 
 
 def test_a_second_process_is_refused(folder):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from common import memory as memory_lib
 from common import train_state as ts
+from common.rules import samples
 
 
 def make_observe(policy: memory_lib.Policy = memory_lib.RESERVOIR) -> ts.StepFn:
@@ -38,7 +39,7 @@ def on_replay(
 
   def replayed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    past = draw(state.memory, num_cases or _size(batch), draw_key)
+    past = draw(state.memory, num_cases or samples.count(batch), draw_key)
     state, metrics = step(state, past, step_key)
     return state, {f'replay/{name}': x for name, x in metrics.items()}
 
@@ -56,7 +57,7 @@ def with_replay(
 
   def mixed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    past = draw(state.memory, num_cases or _size(batch), draw_key)
+    past = draw(state.memory, num_cases or samples.count(batch), draw_key)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), batch, past)
     return step(state, both, step_key)
 
@@ -66,7 +67,3 @@ def with_replay(
 def _make_draw(policy: memory_lib.Policy):
   draw = functools.partial(memory_lib.draw, policy=policy)
   return jax.jit(draw, static_argnums=1)
-
-
-def _size(batch: ts.Batch) -> int:
-  return jax.tree.leaves(batch)[0].shape[0]

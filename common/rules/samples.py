@@ -1,4 +1,4 @@
-"""Goes through the samples of a batch one after the other."""
+"""The samples of a batch: how many, and one after the other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +12,11 @@ Carry = Any
 Body = Callable[[Carry, ts.Batch, jax.Array], tuple[Carry, ts.Metrics]]
 
 
+def count(batch: ts.Batch) -> int:
+  """How many samples a batch has."""
+  return jax.tree.leaves(batch)[0].shape[0]
+
+
 def fold(
   body: Body, carry: Carry, batch: ts.Batch, key: jax.Array
 ) -> tuple[Carry, ts.Metrics]:
@@ -21,7 +26,7 @@ def fold(
   plain one: XLA runs convolutions inside a compiled loop twenty times slower
   than outside.
   """
-  num = jax.tree.leaves(batch)[0].shape[0]
+  num = count(batch)
   # Not split: a sharpness-aware gradient uses the same keys twice, on purpose.
   keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(num))
   inputs = jax.tree.map(lambda x: x[:, None], batch), keys

@@ -34,6 +34,8 @@ class Settings:
       alone.
     num_replayed: cases that come back in a step; None for as many as the
       batch has.
+    num_draws: steps on the memory that mer and samcl take after those on the
+      batch, each on a draw of its own.
   """
 
   rho: float = 0.05
@@ -43,6 +45,7 @@ class Settings:
   accumulate: bool = False
   policy: memory_lib.Policy = memory_lib.RESERVOIR
   num_replayed: int | None = None
+  num_draws: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,11 +110,12 @@ def _er(gradient, tx, settings):
 def _meta_replay(update, settings):
   """theta_0 + beta (theta - theta_0) over the batch, then the memory."""
   within = reptile.per_sample(update) if settings.per_sample else update
+  replay = rehearsal.on_replay(update, settings.policy, settings.num_replayed)
   return reptile.interpolate(
     descent.chain(
       within,
       rehearsal.make_observe(settings.policy),
-      rehearsal.on_replay(update, settings.policy, settings.num_replayed),
+      *[replay] * settings.num_draws,
     ),
     beta=settings.beta,
   )

@@ -95,6 +95,7 @@ def create_plan(config: config_dict.ConfigDict, num_stages: int) -> stream.Plan:
     'train.log_every': config.train.log_every,
     'train.checkpoint_every': config.train.checkpoint_every,
     'memory.capacity': config.memory.capacity,
+    'memory.num_draws': config.memory.num_draws,
   }
   for name, found in counts.items():
     if found < 1:
@@ -138,6 +139,7 @@ def create_stream(
       per_sample=config.reptile.per_sample,
       accumulate=config.train.accumulate,
       num_replayed=config.memory.batch_size or None,
+      num_draws=config.memory.num_draws,
     )
     tx = optim.create_optimizer(
       config.optim.name,

@@ -40,6 +40,7 @@ def get_config() -> config_dict.ConfigDict:
   config.reptile.beta = 0.25
   config.memory.capacity = 200
   config.memory.batch_size = 0
+  config.memory.num_draws = 1
   config.train.batch_size = 4
   config.train.accumulate = False
   config.train.num_steps = (10_000,)

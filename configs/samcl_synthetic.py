@@ -74,7 +74,10 @@ def get_config() -> config_dict.ConfigDict:
 
   config.sam = config_dict.ConfigDict({'rho': 0.05, 'adaptive': True})
   config.reptile = config_dict.ConfigDict({'beta': 0.5, 'per_sample': True})
-  config.memory = config_dict.ConfigDict({'capacity': 64, 'batch_size': 3})
+  config.memory = config_dict.ConfigDict()
+  config.memory.capacity = 64
+  config.memory.batch_size = 2
+  config.memory.num_draws = 2
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
   config.train.accumulate = True

@@ -19,6 +19,7 @@ def get_config() -> config_dict.ConfigDict:
   config.model.num_channels = 4
   config.memory.capacity = 4
   config.memory.batch_size = 0
+  config.memory.num_draws = 1
   config.train.batch_size = 2
   config.train.num_steps = (4,)
   config.train.log_every = 2

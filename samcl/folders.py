@@ -6,9 +6,7 @@ import fnmatch
 import pathlib
 
 from common import errors
-from samcl import cases, specs, tables
-
-Pairs = tuple[cases.Pair, ...]
+from samcl import cases, pairings, specs, tables
 
 SUFFIXES = ('.nii.gz', '.nii')
 
@@ -18,8 +16,8 @@ class Contents:
   """What a folder holds. `spec` has the defaults of its data set filled in."""
 
   spec: specs.Spec
-  train: Pairs
-  val: Pairs
+  train: pairings.Pairs
+  val: pairings.Pairs
   label_names: Mapping[int, str]
 
 
@@ -29,7 +27,8 @@ def read_pairs(spec: specs.Spec) -> Contents:
   pairs.csv has the columns fixed, moving and, where wanted, landmarks (a file
   in landmarks/) and split (train or val). The images are images/NAME.nii.gz,
   with the same names in labels/ and masks/. label_names.csv has the columns
-  value, name.
+  value, name. A `pairing` other than 'listed' pairs anew the images that are
+  trained on and not validated on.
   """
   table = spec.root / 'pairs.csv'
   rows = tables.read_columns(table, ['fixed', 'moving'])
@@ -45,8 +44,31 @@ def read_pairs(spec: specs.Spec) -> Contents:
         spec.root / 'landmarks' / landmarks if landmarks else None,
       )
     )
-  names = _label_names(spec.root / 'label_names.csv')
-  return Contents(spec, tuple(pairs['train']), tuple(pairs['val']), names)
+  train, val = tuple(pairs['train']), tuple(pairs['val'])
+  if spec.pairing not in (None, 'listed'):
+    train = _pair_anew(spec, table, train, val)
+  return Contents(
+    spec,
+    pairings.cap(train, spec.max_pairs),
+    pairings.cap(val, spec.max_val_pairs),
+    _label_names(spec.root / 'label_names.csv'),
+  )
+
+
+def _pair_anew(
+  spec: specs.Spec,
+  table: pathlib.Path,
+  train: pairings.Pairs,
+  val: pairings.Pairs,
+) -> pairings.Pairs:
+  if any(pair.landmarks for pair in train):
+    raise errors.InputError(
+      f'{table}: landmarks: found some for listed pairs, which the pairing '
+      f"{spec.pairing!r} of task {spec.name} leaves; allowed 'listed'"
+    )
+  held_out = pairings.images_of(val)
+  images = [c for c in pairings.images_of(train) if c not in held_out]
+  return pairings.pair(spec, spec.pairing, images)
 
 
 def _split(

@@ -4,17 +4,15 @@ from collections.abc import Iterable
 import dataclasses
 import json
 import pathlib
-import random
 import re
 from typing import Any
 
 from common import errors
-from samcl import cases, folders, specs
+from samcl import cases, folders, pairings, specs
 
 _CT_ABDOMEN = (-200.0, 300.0)  # Hounsfield units
 _CT_LUNG = (-1350.0, 150.0)
 _MR_PERCENTILE = 99.0
-_SEED = 42  # of the pairs that are drawn, as in the authors' code
 
 # How the authors of SAMCL use the four Learn2Reg data sets. The OASIS files
 # are taken in their own axes, because the last two are to be swapped.
@@ -64,9 +62,7 @@ def read(spec: specs.Spec) -> folders.Contents:
   Authors: {train,valid,test}/{images,labels,masks,keypoints}.
   Files are named NAME_ID_MODALITY.nii.gz, key points .csv without a header.
 
-  Pairing: 'all' ordered pairs with an image and itself, 'ordered' pairs of
-  different images, 'subject' 0000 with 0001 of one subject, 'cross' every
-  0000 with every 0001, 'listed' as `training_paired_images` has them.
+  The pairing 'listed' is that of `training_paired_images`.
   """
   dataset = spec.dataset or spec.root.name
   if spec.dataset is not None and (spec.root / dataset).is_dir():
@@ -89,7 +85,7 @@ def _read_sorted(spec: specs.Spec) -> folders.Contents:
   cross = spec.pairing == 'cross' and spec.val_split == 'test'
   val_pairing = spec.val_pairing or ('subject' if cross else spec.pairing)
   train, val = (
-    _cap(_paired(spec, pairing, _images(spec, split)), maximum)
+    pairings.cap(pairings.pair(spec, pairing, _images(spec, split)), maximum)
     for split, pairing, maximum in (
       ('train', spec.pairing, spec.max_pairs),
       (spec.val_split, val_pairing, spec.max_val_pairs),
@@ -118,7 +114,7 @@ def _read_challenge(spec: specs.Spec, path: pathlib.Path) -> folders.Contents:
   content = _read_json(path)
   val_key = {'valid': 'registration_val', 'test': 'registration_test'}
   val = _listed(spec, path, content, val_key[spec.val_split])
-  held_out = {case.image for pair in val for case in (pair.fixed, pair.moving)}
+  held_out = {case.image for case in pairings.images_of(val)}
   paired = _listed(spec, path, content, 'training_paired_images')
   pairing = spec.pairing or ('listed' if paired else 'ordered')
   if pairing == 'listed':
@@ -128,12 +124,12 @@ def _read_challenge(spec: specs.Spec, path: pathlib.Path) -> folders.Contents:
     found = [_challenge_case(spec, path, e['image']) for e in entries]
     found = [case for case in found if case.image not in held_out]
     found.sort(key=lambda case: natural_key(case.name))
-    train = _paired(spec, pairing, found)
+    train = pairings.pair(spec, pairing, found)
   names = content.get('labels') or {}
   return folders.Contents(
     spec,
-    _cap(train, spec.max_pairs),
-    _cap(val, spec.max_val_pairs),
+    pairings.cap(train, spec.max_pairs),
+    pairings.cap(val, spec.max_val_pairs),
     _json_labels(names),
   )
 
@@ -169,7 +165,7 @@ def _entries(
 
 def _listed(
   spec: specs.Spec, path: pathlib.Path, content: dict[str, Any], key: str
-) -> folders.Pairs:
+) -> pairings.Pairs:
   entries = _entries(path, content, key, ('fixed', 'moving'))
   return tuple(
     cases.Pair(
@@ -206,47 +202,7 @@ def _json_labels(names: Any) -> dict[int, str]:
   return flat
 
 
-def _paired(
-  spec: specs.Spec, pairing: str | None, images: list[cases.Case]
-) -> folders.Pairs:
-  if pairing in (None, 'listed'):
-    raise errors.InputError(
-      f'tasks ({spec.name}): pairing: found {pairing!r} for {spec.root},'
-      f' allowed {specs.CHOICES["pairing"][:-1]}'
-    )
-  return tuple(
-    cases.Pair(fixed, moving)
-    for fixed in images
-    for moving in images
-    if _PAIRINGS[pairing](fixed.name, moving.name)
-  )
-
-
-def _is_cross(fixed: str, moving: str) -> bool:
-  return fixed.endswith('_0000') and moving.endswith('_0001')
-
-
-def _is_subject(fixed: str, moving: str) -> bool:
-  same = fixed.rsplit('_', 1)[0] == moving.rsplit('_', 1)[0]
-  return same and _is_cross(fixed, moving)
-
-
-_PAIRINGS = {
-  'all': lambda fixed, moving: True,
-  'ordered': lambda fixed, moving: fixed != moving,
-  'subject': _is_subject,
-  'cross': _is_cross,
-}
-
-
-def _cap(pairs: folders.Pairs, maximum: int | None) -> folders.Pairs:
-  """At most `maximum` pairs, drawn without replacement, always the same."""
-  if maximum is None or len(pairs) <= maximum:
-    return pairs
-  return tuple(random.Random(_SEED).sample(pairs, maximum))
-
-
-def drop_unknown_points(pairs: Iterable[cases.Pair]) -> folders.Pairs:
+def drop_unknown_points(pairs: Iterable[cases.Pair]) -> pairings.Pairs:
   """Takes away key points of pairs for which neither image has a file.
 
   The challenge holds back the key points of some validation images.

@@ -41,7 +41,9 @@ class Spec:
   val_pattern: which fixed images of a pairs.csv without a column `split` are
     for validation, as in shell file names.
   dataset: the learn2reg data set where it is not the name of the root folder.
-  pairing, val_pairing: how learn2reg images are paired, see `learn2reg`.
+  pairing: how images are paired to train on, see `pairings`; 'listed' is as
+    the data have it, and the default of 'pairs'.
+  val_pairing: the same for learn2reg folders to validate on.
   max_pairs, max_val_pairs: more pairs than that are drawn at random, seed 42.
   val_split: learn2reg folder or list to validate on.
   """

@@ -74,6 +74,7 @@ def data(tmp_path_factory) -> pathlib.Path:
     ('train.num_steps', (1, 2), 'config.train.num_steps: found 2 numbers'),
     ('memory.capacity', 1, 'config.memory.capacity: found 1'),
     ('memory.batch_size', -1, 'config.memory.batch_size: found -1'),
+    ('memory.num_draws', 0, 'config.memory.num_draws: found 0'),
     ('memory.batch_size', 9, 'config.memory.capacity: found 4'),
     ('reptile.beta', 2.0, 'reptile.beta: found 2.0'),
     ('sam.rho', -1.0, 'sam.rho: found -1.0'),

@@ -193,6 +193,29 @@ def test_the_number_of_replayed_cases_is_its_own():
   )
 
 
+def test_every_draw_is_a_step_on_a_batch_of_its_own():
+  tx = optax.sgd(0.1)
+  drawn = iter(([0], [1], [1]))
+  policy = memory_lib.Policy(
+    write=lambda seen, cap, num, key: jnp.arange(num),
+    read=lambda seen, cap, num, key: jnp.array(next(drawn)),
+  )
+  settings = methods.Settings(
+    beta=0.5, policy=policy, num_replayed=1, num_draws=3
+  )
+  h, (first, second) = np.asarray(CURVATURE), np.asarray(BATCH['x'])
+  start = w = np.array([1.0, -2.0, 3.0])
+  for x in (first, second, first, second, second):
+    w = w - 0.1 * h * (w - x)
+  with jax.disable_jit():
+    state, _ = methods.get('mer').make_step(_loss, tx, settings)(
+      _state(tx, 2), BATCH, _key()
+    )
+  np.testing.assert_allclose(
+    state.params['w'], start + 0.5 * (w - start), rtol=1e-6
+  )
+
+
 def test_reptile_raises_agreement_of_gradients():
   """Its mean update differs from plain descent along grad <g_1, g_2>.
 

@@ -32,10 +32,10 @@ class Settings:
     policy: where cases go in the memory and which come back.
     accumulate: gradients of a batch are means over its samples, each taken
       alone.
-    num_replayed: cases that come back in a step; None for as many as the
+    num_replayed: cases that come back in a draw; None for as many as the
       batch has.
-    num_draws: steps on the memory that mer and samcl take after those on the
-      batch, each on a draw of its own.
+    num_draws: draws from the memory. mer and samcl take a step on each, one
+      after the other; er adds them all to the batch.
   """
 
   rho: float = 0.05
@@ -102,7 +102,10 @@ def _er(gradient, tx, settings):
   return descent.chain(
     rehearsal.make_observe(settings.policy),
     rehearsal.with_replay(
-      descent.make_update(gradient, tx), settings.policy, settings.num_replayed
+      descent.make_update(gradient, tx),
+      settings.policy,
+      settings.num_replayed,
+      settings.num_draws,
     ),
   )
 

@@ -76,8 +76,8 @@ def get_config() -> config_dict.ConfigDict:
   config.reptile = config_dict.ConfigDict({'beta': 0.5, 'per_sample': True})
   config.memory = config_dict.ConfigDict()
   config.memory.capacity = 64
-  config.memory.batch_size = 2
-  config.memory.num_draws = 2
+  config.memory.batch_size = 1
+  config.memory.num_draws = 3
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
   config.train.accumulate = True

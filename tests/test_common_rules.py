@@ -216,6 +216,21 @@ def test_every_draw_is_a_step_on_a_batch_of_its_own():
   )
 
 
+def test_er_adds_all_draws_to_the_batch():
+  policy = memory_lib.Policy(
+    write=lambda seen, cap, num, key: jnp.arange(num),
+    read=lambda seen, cap, num, key: jnp.array([1, 1, 0, 1, 0, 0])[:num],
+  )
+  settings = methods.Settings(policy=policy, num_replayed=2, num_draws=3)
+  state, _ = methods.get('er').make_step(_loss, optax.sgd(0.1), settings)(
+    _state(optax.sgd(0.1), 2), BATCH, _key()
+  )
+  start, mean = np.array([1.0, -2.0, 3.0]), np.mean(BATCH['x'], axis=0)
+  np.testing.assert_allclose(
+    state.params['w'], start - 0.1 * CURVATURE * (start - mean), rtol=1e-6
+  )
+
+
 def test_reptile_raises_agreement_of_gradients():
   """Its mean update differs from plain descent along grad <g_1, g_2>.
 

@@ -50,14 +50,19 @@ def with_replay(
   step: ts.StepFn,
   policy: memory_lib.Policy = memory_lib.RESERVOIR,
   num_cases: int | None = None,
+  num_draws: int = 1,
 ) -> ts.StepFn:
-  """Runs a step on the batch together with `num_cases` remembered cases."""
+  """Runs a step on the batch together with `num_draws * num_cases` old cases.
+
+  They are different ones as long as the memory has so many.
+  """
 
   draw = _make_draw(policy)
 
   def mixed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    past = draw(state.memory, num_cases or samples.count(batch), draw_key)
+    num_past = num_draws * (num_cases or samples.count(batch))
+    past = draw(state.memory, num_past, draw_key)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), batch, past)
     return step(state, both, step_key)
 

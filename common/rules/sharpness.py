@@ -51,7 +51,9 @@ def sharpness_aware(
 
   def gradient(params, batch, key):
     grads, metrics = grad_fn(params, batch, key)
-    grads, perturbed = grad_fn(climb(params, grads), batch, key)
+    peak = climb(params, grads)
+    del grads  # as large as the parameters, and not needed beside the next
+    grads, perturbed = grad_fn(peak, batch, key)
     rise = perturbed['loss/total'] - metrics['loss/total']
     return grads, metrics | {'loss/sharpness': rise}
 

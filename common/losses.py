@@ -76,6 +76,8 @@ def one_hot(
 
 def gaussian_taps(sigma: float) -> np.ndarray:
   """Samples of a Gaussian on `-floor(3 sigma) .. floor(3 sigma)`, sum 1."""
+  if sigma == 0:
+    return np.ones(1)
   radius = int(3 * sigma)
   positions = np.arange(-radius, radius + 1)
   taps = np.exp(-0.5 * (positions / sigma) ** 2)

@@ -56,6 +56,8 @@ def get_config() -> config_dict.ConfigDict:
 
   config.loss = config_dict.ConfigDict()
   config.loss.ncc_window = 7
+  config.loss.image_sigma = 0.0
+  config.loss.label_sigma = 1.0
   config.loss.ncc_weight = 1.0
   config.loss.dice_weight = 10.0
   config.loss.landmark_weight = 1.0

@@ -130,6 +130,7 @@ def make_loss(
   *,
   num_classes: int,
   ncc_window: int = 3,
+  image_sigma: float = 0.0,
   label_sigma: float = 1.0,
   num_squarings: int = 7,
   output: str = 'velocity',
@@ -152,6 +153,9 @@ def make_loss(
     apply: (params, (b, *s, 2) masked fixed and moving image) to (b, *s, d).
     num_classes: labels 0 .. num_classes - 1 can occur in any batch.
     ncc_window: edge length of the correlation window, voxels.
+    image_sigma: smoothing of the images that are compared, voxels; the network
+      sees them sharp. Where voxels are coarse, a warp by half a voxel raises
+      the correlation because it blurs; of blurred images it hardly does.
     label_sigma: smoothing of the one-hot labels, voxels.
     num_squarings: see `deform`.
     output: see `deform`.
@@ -179,7 +183,9 @@ def make_loss(
       num_squarings=num_squarings,
     )
     fixed, moving = (
-      _with_labels(batch, name, num_classes, label_sigma, velocity.dtype)
+      _compared(
+        batch, name, num_classes, image_sigma, label_sigma, velocity.dtype
+      )
       for name in ('fixed', 'moving')
     )
     if not one_sided:
@@ -230,14 +236,21 @@ def network_inputs(batch: Batch) -> jax.Array:
   return jnp.stack(pairs, axis=-1)
 
 
-def _with_labels(
-  batch: Batch, name: str, num_classes: int, sigma: float, dtype: jnp.dtype
+def _compared(
+  batch: Batch,
+  name: str,
+  num_classes: int,
+  image_sigma: float,
+  label_sigma: float,
+  dtype: jnp.dtype,
 ) -> jax.Array:
-  """Image and smoothed one-hot labels, (b, *s, 1 + num_classes)."""
-  maps = losses.one_hot(batch[f'{name}_label'], num_classes, dtype)
-  maps = losses.gaussian_smooth(maps, sigma)
+  """Image and one-hot labels, both smoothed, (b, *s, 1 + num_classes)."""
   image = batch[name][..., None].astype(dtype)
-  return jnp.concatenate([image, maps], axis=-1)
+  maps = losses.one_hot(batch[f'{name}_label'], num_classes, dtype)
+  smooth = losses.gaussian_smooth
+  return jnp.concatenate(
+    [smooth(image, image_sigma), smooth(maps, label_sigma)], axis=-1
+  )
 
 
 def _dice(fixed: jax.Array, moving: jax.Array, batch: Batch) -> jax.Array:

@@ -103,6 +103,11 @@ def _check(config: config_dict.ConfigDict) -> None:
     raise errors.InputError(
       f'config.loss.ncc_window: found {window}, allowed: odd numbers from 1'
     )
+  for field in ('image_sigma', 'label_sigma'):
+    if not config.loss[field] >= 0:
+      raise errors.InputError(
+        f'config.loss.{field}: found {config.loss[field]}, must be >= 0, voxels'
+      )
   if any(side < 1 or side % multiple for side in config.data.shape):
     raise errors.InputError(
       f'config.data.shape: found {tuple(config.data.shape)}, allowed: '

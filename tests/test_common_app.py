@@ -79,6 +79,7 @@ def data(tmp_path_factory) -> pathlib.Path:
     ('reptile.beta', 2.0, 'reptile.beta: found 2.0'),
     ('sam.rho', -1.0, 'sam.rho: found -1.0'),
     ('loss.ncc_window', 4, 'config.loss.ncc_window: found 4'),
+    ('loss.image_sigma', -1.0, 'config.loss.image_sigma: found -1.0'),
     ('data.shape', (15, 16, 16), 'config.data.shape: found (15, 16, 16)'),
     ('data.num_train', 0, 'num_train'),
   ],

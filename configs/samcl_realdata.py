@@ -23,10 +23,19 @@ def get_config() -> config_dict.ConfigDict:
   config.data.synthetic = False
   config.data.folder = ''
   config.data.shape = (32, 40, 32)
-  config.train.num_steps = (90, 90, 120)
+  config.loss.image_sigma = 1.0
+  config.loss.dice_weight = 1.0
+  config.optim.lr = 3e-3
+  config.optim.clip_norm = 1.0
+  config.train.num_steps = (200, 100, 100)
   config.tasks = config_dict.ConfigDict()
   config.tasks.brain_mr = config_dict.ConfigDict(
-    {'format': 'pairs', 'spacing': (4.8, 4.8, 4.8), 'mask': 'nonzero'}
+    {
+      'format': 'pairs',
+      'pairing': 'ordered',
+      'spacing': (4.8, 4.8, 4.8),
+      'mask': 'nonzero',
+    }
   )
   config.tasks.hippocampus_mr = config_dict.ConfigDict(
     {

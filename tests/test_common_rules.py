@@ -9,7 +9,7 @@ import pytest
 from common import memory as memory_lib
 from common import methods
 from common import train_state as ts
-from common.rules import descent, reptile, sharpness
+from common.rules import descent, reptile, samples, sharpness
 
 CURVATURE = jnp.array([1.0, 4.0, 0.5])
 
@@ -100,6 +100,16 @@ def test_per_sample_visits_samples_in_order():
   for x in np.asarray(BATCH['x']):
     w = w - 0.1 * np.asarray(CURVATURE) * (w - x)
   np.testing.assert_allclose(state.params['w'], w, rtol=1e-6)
+
+
+def test_every_sample_has_a_key_of_its_own():
+  def body(drawn, sample, key):
+    del sample
+    return [*drawn, float(jax.random.uniform(key))], {'drawn': jnp.zeros(())}
+
+  found = [samples.fold(body, [], BATCH, _key())[0] for _ in range(2)]
+  assert found[0] == found[1]
+  assert len(set(found[0])) == 2
 
 
 def test_accumulated_gradients_are_means_over_samples():

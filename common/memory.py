@@ -14,6 +14,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from common import tree
+
 
 @flax.struct.dataclass
 class Memory:
@@ -24,7 +26,7 @@ class Memory:
 
   @property
   def capacity(self) -> int:
-    return jax.tree.leaves(self.items)[0].shape[0]
+    return tree.num_items(self.items)
 
 
 def create_memory(example: dict[str, Any], capacity: int) -> Memory:
@@ -85,7 +87,7 @@ def insert(
   policy: Policy = RESERVOIR,
 ) -> Memory:
   """The memory after seeing a batch; a later item overwrites an earlier one."""
-  num_items = jax.tree.leaves(batch)[0].shape[0]
+  num_items = tree.num_items(batch)
   slots = policy.write(memory.num_seen, memory.capacity, num_items, key)
   items = memory.items
   for i in range(num_items):

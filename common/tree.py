@@ -1,4 +1,4 @@
-"""Arithmetic on parameter trees, with a convention at zero."""
+"""Arithmetic on parameter trees, with a convention at zero; size of batches."""
 
 from typing import Any
 
@@ -28,3 +28,8 @@ def add(a: Tree, b: Tree) -> Tree:
 def interpolate(a: Tree, b: Tree, weight: float) -> Tree:
   """a + weight (b - a)."""
   return jax.tree.map(lambda x, y: x + weight * (y - x), a, b)
+
+
+def num_items(batch: Tree) -> int:
+  """Size of the leading axis, which all leaves share."""
+  return jax.tree.leaves(batch)[0].shape[0]

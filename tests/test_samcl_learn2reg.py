@@ -83,18 +83,24 @@ def test_challenge_layout_holds_the_validation_images_out(
   assert task.load('val', [0])['fixed_mask'].any()
 
 
-def test_challenge_layout_with_listed_pairs_and_key_points(
-  tmp_path: pathlib.Path,
-) -> None:
+def _write_listed_lungs(root: pathlib.Path) -> list[str]:
+  """Two people at two breath states, one pair each to train and to validate."""
   stems = [f'Lung_{i:04d}_{t:04d}' for i in (1, 2) for t in (0, 1)]
   _write_challenge(
-    tmp_path,
+    root,
     'Lung',
     stems,
     training_paired_images=_listed((stems[1], stems[0])),
     registration_val=_listed((stems[3], stems[2])),
   )
-  (tmp_path / 'keypointsTr').mkdir()
+  (root / 'keypointsTr').mkdir()
+  return stems
+
+
+def test_challenge_layout_with_listed_pairs_and_key_points(
+  tmp_path: pathlib.Path,
+) -> None:
+  stems = _write_listed_lungs(tmp_path)
   for stem, point in zip(stems[:2], ('1.5,2,3', '0,8.25,5'), strict=True):
     path = tmp_path / 'keypointsTr' / f'{stem}.csv'
     path.write_text(f'{point}\n{point}\n')
@@ -164,15 +170,7 @@ def test_dataset_json_that_cannot_be_used(
 
 
 def test_key_points_of_different_number(tmp_path: pathlib.Path) -> None:
-  stems = [f'Lung_{i:04d}_{t:04d}' for i in (1, 2) for t in (0, 1)]
-  _write_challenge(
-    tmp_path,
-    'Lung',
-    stems,
-    training_paired_images=_listed((stems[1], stems[0])),
-    registration_val=_listed((stems[3], stems[2])),
-  )
-  (tmp_path / 'keypointsTr').mkdir()
+  stems = _write_listed_lungs(tmp_path)
   first = tmp_path / 'keypointsTr' / f'{stems[0]}.csv'
   second = tmp_path / 'keypointsTr' / f'{stems[1]}.csv'
   first.write_text('1,2,3\n')

@@ -35,7 +35,7 @@ def accumulate(grad_fn: ts.GradFn) -> ts.GradFn:
   add = jax.jit(tree.add, donate_argnums=0)
 
   def accumulated(params, batch, key):
-    num = samples.count(batch)
+    num = tree.num_items(batch)
     if num == 1:
       return grad_fn(params, batch, key)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from common import memory as memory_lib
 from common import train_state as ts
-from common.rules import samples
+from common import tree
 
 
 def make_observe(policy: memory_lib.Policy = memory_lib.RESERVOIR) -> ts.StepFn:
@@ -39,7 +39,7 @@ def on_replay(
 
   def replayed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    past = draw(state.memory, num_cases or samples.count(batch), draw_key)
+    past = draw(state.memory, num_cases or tree.num_items(batch), draw_key)
     state, metrics = step(state, past, step_key)
     return state, {f'replay/{name}': x for name, x in metrics.items()}
 
@@ -61,7 +61,7 @@ def with_replay(
 
   def mixed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    num_past = num_draws * (num_cases or samples.count(batch))
+    num_past = num_draws * (num_cases or tree.num_items(batch))
     past = draw(state.memory, num_past, draw_key)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), batch, past)
     return step(state, both, step_key)

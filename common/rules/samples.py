@@ -1,4 +1,4 @@
-"""The samples of a batch: how many, and one after the other."""
+"""Goes through the samples of a batch one after the other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,14 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from common import train_state as ts
+from common import tree
 
 Carry = Any
 Body = Callable[[Carry, ts.Batch, jax.Array], tuple[Carry, ts.Metrics]]
-
-
-def count(batch: ts.Batch) -> int:
-  """How many samples a batch has."""
-  return jax.tree.leaves(batch)[0].shape[0]
 
 
 def fold(
@@ -26,7 +22,7 @@ def fold(
   plain one: XLA runs convolutions inside a compiled loop twenty times slower
   than outside.
   """
-  num = count(batch)
+  num = tree.num_items(batch)
   # Not split: a sharpness-aware gradient uses the same keys twice, on purpose.
   keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(num))
   inputs = jax.tree.map(lambda x: x[:, None], batch), keys

@@ -73,7 +73,7 @@ def make_run(
   )
   if jax.default_backend() != 'cpu':
     step = jax.jit(step, donate_argnums=0)
-  held = memory.create_memory(batch, capacity) if chosen.remembers else None
+  held = memory.create_memory(batch, capacity) if chosen.memory else None
   state = [train_state.create_state(problem.params, tx, held)]
 
   def run() -> None:

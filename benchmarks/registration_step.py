@@ -97,13 +97,13 @@ def _make_ours(args, method: str):
 
 def _peak_of_ours(args) -> float:
   run = _make_ours(args, 'samcl')
-  before = _status_gib('VmRSS')
+  before = status_gib('VmRSS')
   for _ in range(2):
     run()
-  return round(_status_gib('VmHWM') - before, 3)
+  return round(status_gib('VmHWM') - before, 3)
 
 
-def _status_gib(field: str) -> float:
+def status_gib(field: str) -> float:
   """Of this process alone: getrusage also counts what its parent held."""
   lines = pathlib.Path('/proc/self/status').read_text().splitlines()
   (line,) = [line for line in lines if line.startswith(f'{field}:')]

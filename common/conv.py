@@ -1,4 +1,4 @@
-"""3-D convolution by backend: native on accelerators, 2-D pieces on CPU.
+"""Convolution in 2-D and 3-D; in 3-D native on accelerators only.
 
 XLA's 3-D convolution on CPU, above all its gradient, is an order of magnitude
 slower than its 2-D one. A 3-D cross-correlation is a sum over the depth taps of
@@ -22,6 +22,32 @@ _POINTS = (0, 1, -1, 2, -2, 1 / 2, -1 / 2)
 _MANY_CHANNELS = 48
 # Features up to which the taps are better laid side by side in the result.
 _FEW_FEATURES = 4
+
+
+def conv(
+  x: jax.Array,
+  kernel: jax.Array,
+  bias: jax.Array | None = None,
+  *,
+  stride: int = 1,
+) -> jax.Array:
+  """Cross-correlation with zero padding (k - 1) / 2, in 2-D or 3-D.
+
+  Args:
+    x: (b, *s, c).
+    kernel: (*k, c, f), all sides k odd and equal.
+    bias: (f,).
+    stride: along every axis.
+
+  Raises:
+    ValueError: neither two nor three spatial axes.
+  """
+  if x.ndim == 5:
+    return conv3d(x, kernel, bias, stride=stride)
+  if x.ndim != 4:
+    raise ValueError(f'x: found shape {x.shape}, allowed (b, *s, c)')
+  y = _in_plane(x, kernel, stride)
+  return y if bias is None else y + bias.reshape((1,) * 3 + (-1,))
 
 
 def conv3d(
@@ -175,15 +201,16 @@ def upsample2(
       y[2 i + k, f] = bias[f] + sum_c x[i, c] kernel[k, c, f]
 
   Args:
-    x: (b, x, y, z, c).
-    kernel: (2, 2, 2, c, f).
+    x: (b, *s, c), in 2-D or 3-D.
+    kernel: (2, 2, c, f) or (2, 2, 2, c, f).
     bias: (f,).
     dtype: of the operands; the result has the dtype of `x`.
   """
   out_dtype = x.dtype
   if dtype is not None:
     x, kernel = x.astype(dtype), kernel.astype(dtype)
-  y = jnp.einsum('bxyzc,ijkcf->bxiyjzkf', x, kernel).astype(out_dtype)
-  b, nx, ny, nz, _ = x.shape
-  y = y.reshape(b, 2 * nx, 2 * ny, 2 * nz, kernel.shape[-1])
-  return y + bias.reshape((1,) * 4 + (-1,))
+  product = 'bxyc,ijcf->bxiyjf' if x.ndim == 4 else 'bxyzc,ijkcf->bxiyjzkf'
+  y = jnp.einsum(product, x, kernel).astype(out_dtype)
+  sides = (2 * side for side in x.shape[1:-1])
+  y = y.reshape(len(x), *sides, kernel.shape[-1])
+  return y + bias.reshape((1,) * (x.ndim - 1) + (-1,))

@@ -99,6 +99,15 @@ def insert(
   return memory.replace(items=items, num_seen=memory.num_seen + num_items)
 
 
+def fill(memory: Memory, batch: dict[str, jax.Array]) -> Memory:
+  """The memory with these items and no others; they fit."""
+  num_items = tree.num_items(batch)
+  items = jax.tree.map(
+    lambda held, new: held.at[:num_items].set(new), memory.items, batch
+  )
+  return memory.replace(items=items, num_seen=jnp.int32(num_items))
+
+
 def draw(
   memory: Memory,
   num_items: int,

@@ -7,6 +7,8 @@ er           descent on the batch together with a batch from the memory
 mer          a step on the batch, one on the memory, Reptile interpolation
 sam          descent with sharpness-aware gradients
 samcl        mer with sharpness-aware steps, sample by sample within the batch
+smg          parallel gradient alignment with generated cases of past sites
+smg_er       parallel gradient alignment with real cases of past sites
 """
 
 from collections.abc import Callable
@@ -17,12 +19,19 @@ import optax
 from common import errors
 from common import memory as memory_lib
 from common import train_state as ts
-from common.rules import descent, rehearsal, reptile, sharpness
+from common.rules import (
+  aligned_rehearsal,
+  descent,
+  pseudo_domains,
+  rehearsal,
+  reptile,
+  sharpness,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """The strengths that the rules are built with.
+  """What the rules are built with.
 
   Attributes:
     rho: radius of the sharpness-aware step.
@@ -36,6 +45,9 @@ class Settings:
       batch has.
     num_draws: draws from the memory. mer and samcl take a step on each, one
       after the other; er adds them all to the batch.
+    alignment: strengths of smg.
+    shift: simulates the appearance of another site, for smg.
+    has_past: there are past cases; smg has none at the first stage.
   """
 
   rho: float = 0.05
@@ -46,6 +58,11 @@ class Settings:
   policy: memory_lib.Policy = memory_lib.RESERVOIR
   num_replayed: int | None = None
   num_draws: int = 1
+  alignment: aligned_rehearsal.Alignment = dataclasses.field(
+    default_factory=aligned_rehearsal.Alignment
+  )
+  shift: pseudo_domains.Shift | None = None
+  has_past: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +71,10 @@ class Method:
 
   Attributes:
     build: (gradient, optimizer, settings) -> step.
-    remembers: the state needs a memory of real cases.
+    memory: '' for none; 'reservoir', real cases as the step meets them; 'kept',
+      real cases of every past site; 'generated', drawn anew at every stage by
+      the generator of the problem.
+    build_probe: (gradient, settings) -> what is measured beside logged steps.
     all_sites: batches come from every site of the stream at every stage.
     one_model_per_site: parameters and optimizer start anew at every stage and
       a site keeps the score of its own model.
@@ -63,7 +83,8 @@ class Method:
   build: Callable[
     [ts.GradFn, optax.GradientTransformation, Settings], ts.StepFn
   ]
-  remembers: bool = False
+  memory: str = ''
+  build_probe: Callable[[ts.GradFn, Settings], ts.ProbeFn] | None = None
   all_sites: bool = False
   one_model_per_site: bool = False
 
@@ -74,16 +95,26 @@ class Method:
     settings: Settings,
   ) -> ts.StepFn:
     """The pure step of this method on a loss; it counts `state.step` up."""
-    gradient = descent.make_gradient(loss_fn)
-    if settings.accumulate:
-      gradient = descent.accumulate(gradient)
-    step = self.build(gradient, tx, settings)
+    step = self.build(_make_gradient(loss_fn, settings), tx, settings)
 
     def counted(state, batch, key):
       state, metrics = step(state, batch, key)
       return state.replace(step=state.step + 1), metrics
 
     return counted
+
+  def make_probe(
+    self, loss_fn: ts.LossFn, settings: Settings
+  ) -> ts.ProbeFn | None:
+    """What the method measures about itself, given the arguments of a step."""
+    if self.build_probe is None:
+      return None
+    return self.build_probe(_make_gradient(loss_fn, settings), settings)
+
+
+def _make_gradient(loss_fn: ts.LossFn, settings: Settings) -> ts.GradFn:
+  gradient = descent.make_gradient(loss_fn)
+  return descent.accumulate(gradient) if settings.accumulate else gradient
 
 
 def _plain(gradient, tx, settings):
@@ -132,14 +163,41 @@ def _samcl(gradient, tx, settings):
   return _meta_replay(_sam(gradient, tx, settings), settings)
 
 
+def _smg_batches(settings):
+  """Incoming, replayed and pseudo-domains of a step."""
+  draw = rehearsal.make_draw(settings.policy)
+
+  def replay(memory, size, key):
+    return draw(memory, settings.num_replayed or size, key)
+
+  return aligned_rehearsal.make_batches(
+    pseudo_domains.make_split(
+      settings.alignment.pseudo_domains, settings.shift
+    ),
+    replay if settings.has_past else None,
+  )
+
+
+def _smg(gradient, tx, settings):
+  return aligned_rehearsal.make_step(
+    gradient, tx, settings.alignment, _smg_batches(settings)
+  )
+
+
+def _smg_probe(gradient, settings):
+  return aligned_rehearsal.make_probe(gradient, _smg_batches(settings))
+
+
 METHODS = {
   'sequential': Method(_plain),
   'joint': Method(_plain, all_sites=True),
   'independent': Method(_plain, one_model_per_site=True),
-  'er': Method(_er, remembers=True),
-  'mer': Method(_mer, remembers=True),
+  'er': Method(_er, memory='reservoir'),
+  'mer': Method(_mer, memory='reservoir'),
   'sam': Method(_sam),
-  'samcl': Method(_samcl, remembers=True),
+  'samcl': Method(_samcl, memory='reservoir'),
+  'smg': Method(_smg, memory='generated', build_probe=_smg_probe),
+  'smg_er': Method(_smg, memory='kept', build_probe=_smg_probe),
 }
 
 

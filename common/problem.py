@@ -1,8 +1,8 @@
 """What the stream loop asks of a problem, and of nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import pathlib
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -21,6 +21,36 @@ class Row(NamedTuple):
   unit: str
 
 
+class Generator(Protocol):
+  """Learns to draw cases like those of a site, so that none has to be kept.
+
+  Its state is `TrainState.generator`, arrays only.
+
+  Attributes:
+    num_steps: of each stage.
+    batch_size: cases per step.
+  """
+
+  num_steps: Sequence[int]
+  batch_size: int
+
+  def init(self, key: jax.Array) -> Any:
+    """The state before the first stage."""
+
+  def begin(self, state: ts.TrainState, stage: int) -> ts.TrainState:
+    """What happens once when the generator turns to the site of a stage."""
+
+  def step(
+    self, state: ts.TrainState, batch: ts.Batch, key: jax.Array, stage: int
+  ) -> tuple[ts.TrainState, ts.Metrics]:
+    """One update on cases of the site of a stage; counts nothing up."""
+
+  def draw(
+    self, state: ts.TrainState, site: int, num_cases: int, key: jax.Array
+  ) -> tuple[ts.Batch, Mapping[str, float]]:
+    """Cases of a site, without the field 'site', and what is worth logging."""
+
+
 class Problem(Protocol):
   """A network, its loss, and the sites that it is learnt and scored on.
 
@@ -30,6 +60,8 @@ class Problem(Protocol):
     unseen: names of sites that are only scored.
     metrics: those that `evaluate` gives, best known one first.
     loss: mean over the batch; metrics include 'loss/total'.
+    shift: simulates another appearance of a batch; None if there is none.
+    generator: replays past sites; None if there is none.
   """
 
   name: str
@@ -37,6 +69,8 @@ class Problem(Protocol):
   unseen: Sequence[str]
   metrics: Mapping[str, metrics_lib.MetricSpec]
   loss: ts.LossFn
+  shift: Callable[[ts.Batch, jax.Array], ts.Batch] | None
+  generator: Generator | None
 
   def init(self, key: jax.Array) -> ts.Params:
     """Parameters of an untrained network."""
@@ -45,13 +79,18 @@ class Problem(Protocol):
     """Training cases of a site of the stream."""
 
   def load_train(self, items: Sequence[tuple[int, int]]) -> ts.Batch:
-    """The batch of (site, case) items, as host arrays of fixed shape."""
+    """The batch of (site, case) items, as host arrays of fixed shape.
+
+    The stream adds the field 'site', int32 (b,).
+    """
 
   def evaluate(self, params: ts.Params, site: int) -> list[Row]:
     """Scores of every test case of a site, stream first, then unseen."""
 
-  def draw(self, params: ts.Params, folder: pathlib.Path) -> None:
-    """Pictures of what the network does on each site."""
+  def draw(
+    self, state: ts.TrainState, folder: pathlib.Path, stage: int
+  ) -> None:
+    """Pictures of what the network does on each site after stage 1, 2, ..."""
 
 
 def score(rows: Sequence[Row], metric: str) -> float:

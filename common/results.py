@@ -10,13 +10,14 @@ import subprocess
 import jax
 import numpy as np
 
-from common import continual, files, stream
+from common import continual, files
+from common import plan as plan_lib
 from common import problem as problem_lib
 
 COLUMNS = ['stage', 'site', 'seen', 'case', 'label', 'metric', 'value', 'unit']
 
 
-def matrix(rows: stream.Rows, metric: str) -> np.ndarray:
+def matrix(rows: plan_lib.Rows, metric: str) -> np.ndarray:
   """Scores (1 + stages, sites); row 0 is the untrained network."""
   return np.array(
     [[problem_lib.score(site, metric) for site in stage] for stage in rows]
@@ -27,8 +28,8 @@ def write(
   workdir: pathlib.Path,
   problem: problem_lib.Problem,
   method: str,
-  plan: stream.Plan,
-  position: stream.Position,
+  plan: plan_lib.Plan,
+  position: plan_lib.Position,
 ) -> None:
   """Writes per_case.csv and results.json from the per-case rows alone."""
   files.write_text(workdir / 'per_case.csv', per_case(problem, position.rows))
@@ -69,7 +70,7 @@ def write(
   files.write_text(workdir / 'results.json', text + '\n')
 
 
-def per_case(problem: problem_lib.Problem, rows: stream.Rows) -> str:
+def per_case(problem: problem_lib.Problem, rows: plan_lib.Rows) -> str:
   """The rows as CSV; stage 0 is the untrained network."""
   sites = [*problem.stream, *problem.unseen]
   text = io.StringIO()

@@ -1,8 +1,7 @@
 """The one loop over stages: train on a site, score every site, save, resume."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
-import itertools
 import pathlib
 import sys
 import time
@@ -14,59 +13,9 @@ import tqdm
 
 from common import batching, checkpoint, errors, methods, metric_log, rng
 from common import memory as memory_lib
+from common import plan as plan_lib
 from common import problem as problem_lib
 from common import train_state as ts
-
-# rows[stage][site]: stage 0 is the untrained network, stage t follows the t-th
-# site of the stream.
-Rows = list[list[list[problem_lib.Row]]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-  """How long and in what portions a stream is learnt.
-
-  Attributes:
-    seed: of every random draw.
-    num_steps: steps of each stage.
-    batch_size: cases per step.
-    capacity: cases held by the memory of methods that have one.
-    log_every: steps between lines of metrics.jsonl.
-    checkpoint_every: steps between checkpoints within a stage.
-  """
-
-  seed: int
-  num_steps: tuple[int, ...]
-  batch_size: int
-  capacity: int
-  log_every: int
-  checkpoint_every: int
-
-  @property
-  def starts(self) -> tuple[int, ...]:
-    """Global step at which each stage begins, and the end of the last."""
-    return (0, *itertools.accumulate(self.num_steps))
-
-
-@dataclasses.dataclass
-class Position:
-  """Where a run stands; `step` counts over the whole run."""
-
-  stage: int
-  step: int
-  wall_s: float
-  rows: Rows
-
-  def to_json(self) -> dict:
-    return dataclasses.asdict(self)
-
-  @classmethod
-  def from_json(cls, fields: dict) -> 'Position':
-    rows = [
-      [[problem_lib.Row(*row) for row in site] for site in stage]
-      for stage in fields['rows']
-    ]
-    return cls(**(fields | {'rows': rows}))
 
 
 class Stream:
@@ -80,6 +29,8 @@ class Stream:
     plan: seeds, sizes and periods.
     workdir: receives `checkpoints/` and `metrics.jsonl`.
     stop: asked after every step; True ends the run after a checkpoint.
+    on_stage: called with the state and the number of the stage, from 1, at the
+      end of each.
   """
 
   def __init__(
@@ -88,139 +39,212 @@ class Stream:
     method: methods.Method,
     settings: methods.Settings,
     tx: optax.GradientTransformation,
-    plan: Plan,
+    plan: plan_lib.Plan,
     workdir: pathlib.Path,
     stop: Callable[[], bool] = lambda: False,
+    on_stage: Callable[[ts.TrainState, int], None] = lambda *_: None,
   ):
     self._problem, self._method, self._plan = problem, method, plan
-    self._tx, self._stop = tx, stop
+    self._tx, self._stop, self._on_stage = tx, stop, on_stage
     self._checkpoints = checkpoint.Checkpoints(
       workdir / 'checkpoints', say=_say
     )
     self._log_path = workdir / 'metrics.jsonl'
-    step = method.make_step(problem.loss, tx, settings)
-    # On CPU the pieces of a step are compiled one by one: SAMCL's would hold
-    # six copies of the gradient, a minute and more to compile.
-    if jax.default_backend() != 'cpu':
-      step = jax.jit(step, donate_argnums=0)
-    self._step = step
+    self._generator = None
+    if method.memory == 'generated':
+      self._generator = problem.generator
+      if self._generator is None:
+        raise errors.InputError(
+          f'config.method: {problem.name} has no generator to replay past '
+          'sites with; smg_er replays real ones'
+        )
+    self._phases = plan_lib.list_phases(
+      plan.num_steps, self._generator and self._generator.num_steps
+    )
+    settings = dataclasses.replace(settings, shift=problem.shift)
+    self._steps, self._probes = {}, {}
+    for has_past in (False, True):
+      built = dataclasses.replace(settings, has_past=has_past)
+      self._steps[has_past] = _compiled(
+        method.make_step(problem.loss, tx, built)
+      )
+      self._probes[has_past] = method.make_probe(problem.loss, built)
 
-  def run(self) -> tuple[ts.TrainState, Position] | None:
+  def run(self) -> tuple[ts.TrainState, plan_lib.Position] | None:
     """Goes on from the newest checkpoint to the end; None if stopped before.
 
     Raises:
       InputError: the loss is not finite, or a checkpoint cannot be written.
     """
     state, position = self._start()
-    log = metric_log.MetricLog(self._log_path, step=position.step)
+    self._log = metric_log.MetricLog(self._log_path, step=position.step)
     since = time.monotonic() - position.wall_s
-    total = self._plan.starts[-1]
-    bar = _progress_bar(total, position.step)
+    bar = _progress_bar(self._phases[-1].end, position.step)
     with bar:
-      while position.stage < len(self._plan.num_steps):
+      while position.phase < len(self._phases):
+        phase = self._phases[position.phase]
         bar.set_description(
-          f'stage {position.stage + 1}/{len(self._plan.num_steps)} '
-          f'{self._problem.stream[position.stage]}'
+          f'stage {phase.stage + 1}/{len(self._plan.num_steps)} '
+          f'{self._problem.stream[phase.stage]}'
+          + (' (generator)' if phase.kind == 'generator' else '')
         )
-        state, finished = self._train_stage(state, position, log, bar, since)
+        state, finished = self._run_phase(phase, state, position, bar, since)
         if not finished:
           return None
-        state = self._end_stage(state, position, since)
+        state = self._end_phase(phase, state, position, since)
     return state, position
 
-  def restore(self) -> tuple[ts.TrainState, Position] | None:
+  def restore(self) -> tuple[ts.TrainState, plan_lib.Position] | None:
     """The newest checkpoint, None if there is none."""
     found = self._checkpoints.load_latest(self._create_state())
     if found is None:
       return None
-    return found[0], Position.from_json(found[1])
+    return found[0], plan_lib.Position.from_json(found[1])
 
-  def _start(self) -> tuple[ts.TrainState, Position]:
+  def _start(self) -> tuple[ts.TrainState, plan_lib.Position]:
     restored = self.restore()
     if restored is not None:
       _say(f'resuming at step {restored[1].step}')
       return restored
     state = self._create_state()
     rows = [self._evaluate(state.params)]
-    return state, Position(stage=0, step=0, wall_s=0.0, rows=rows)
+    return state, plan_lib.Position(phase=0, step=0, wall_s=0.0, rows=rows)
 
   def _create_state(self) -> ts.TrainState:
     """A fresh state; the initial parameters depend on the seed alone."""
     params = self._problem.init(rng.stream(self._plan.seed, 'init'))
-    memory = None
-    if self._method.remembers:
-      memory = memory_lib.create_memory(
-        self._problem.load_train([(0, 0)]), self._plan.capacity
+    memory = generator = None
+    if self._method.memory:
+      memory = memory_lib.create_memory(self._load([(0, 0)]), self._capacity())
+    if self._generator is not None:
+      generator = self._generator.init(
+        rng.stream(self._plan.seed, 'generator/init')
       )
-    return ts.create_state(params, self._tx, memory)
+    return ts.create_state(params, self._tx, memory, generator)
 
-  def _train_stage(self, state, position, log, bar, since):
-    """Steps to the end of the stage; False if asked to stop before."""
+  def _capacity(self) -> int:
+    if self._method.memory == 'reservoir':
+      return self._plan.capacity
+    return self._plan.num_kept * max(1, len(self._problem.stream) - 1)
+
+  def _run_phase(self, phase, state, position, bar, since):
+    """Steps to the end of the phase; False if asked to stop before."""
     plan = self._plan
-    end = plan.starts[position.stage + 1]
-    losses = _Losses(self._problem.stream[position.stage], position.stage + 1)
-    while position.step < end:
+    losses = _Losses(self._problem.stream[phase.stage], phase.stage + 1)
+    while position.step < phase.end:
       step = position.step
-      batch = self._problem.load_train(self._items(position.stage, step))
-      key = rng.at(plan.seed, 'train', step)
-      state, metrics = self._step(state, batch, key)
+      batch = self._load(self._items(phase, step))
+      key = rng.at(plan.seed, phase.kind, step)
+      logged = step % plan.log_every == 0 or step + 1 == phase.end
+      probed = self._probe(phase, state, batch, key) if logged else {}
+      state, metrics = self._step(phase, state, batch, key)
       losses.add(step, metrics)
       position.step += 1
-      if step % plan.log_every == 0 or position.step == end:
+      if logged:
         losses.check()
-        values = jax.device_get(metrics)
-        log.write(
-          stage=position.stage + 1,
-          site=self._problem.stream[position.stage],
-          step=step,
-          split='train',
-          metrics=values,
-        )
+        self._write(phase, step, phase.kind, jax.device_get(metrics | probed))
         bar.set_postfix(loss=f'{losses.last:.3f}', refresh=False)
       bar.update()
       stopping = self._stop()
       due = position.step % plan.checkpoint_every == 0
-      if (due or stopping) and position.step < end:
+      if (due or stopping) and position.step < phase.end:
         losses.check()
         self._save(state, position, since)
       if stopping:
         return state, False
     return state, True
 
-  def _end_stage(self, state, position, since):
-    """Scores every site and starts the next stage, in one checkpoint."""
-    position.rows.append(self._evaluate(state.params))
-    position.stage += 1
-    if self._method.one_model_per_site:
-      for site in range(position.stage - 1):
-        position.rows[-1][site] = position.rows[-2][site]
-      if position.stage < len(self._plan.num_steps):
-        step = state.step
-        state = self._create_state().replace(step=step)
+  def _step(self, phase, state, batch, key):
+    if phase.kind == 'generator':
+      return self._generator.step(state, batch, key, phase.stage)
+    return self._steps[phase.stage > 0](state, batch, key)
+
+  def _probe(self, phase, state, batch, key) -> ts.Metrics:
+    probe = self._probes[phase.stage > 0]
+    if probe is None or phase.kind == 'generator':
+      return {}
+    # The draws of the step itself, on purpose.
+    return probe(state, batch, jax.random.clone(key))
+
+  def _write(self, phase, step, split, metrics) -> None:
+    self._log.write(
+      stage=phase.stage + 1,
+      site=self._problem.stream[phase.stage],
+      step=step,
+      split=split,
+      metrics=metrics,
+    )
+
+  def _end_phase(self, phase, state, position, since):
+    """What lies between two phases, in one checkpoint."""
+    if phase.kind == 'train':
+      position.rows.append(self._evaluate(state.params))
+      if self._method.one_model_per_site:
+        for site in range(phase.stage):
+          position.rows[-1][site] = position.rows[-2][site]
+    position.phase += 1
+    rest = self._phases[position.phase :]
+    if not rest or rest[0].stage > phase.stage:
+      self._on_stage(state, phase.stage + 1)
+    if rest:
+      state = self._enter(rest[0], state)
     self._save(state, position, since)
     return state
+
+  def _enter(self, phase, state):
+    """The state that a phase starts from."""
+    if phase.kind == 'generator':
+      return self._generator.begin(state, phase.stage)
+    if self._method.one_model_per_site:
+      return self._create_state().replace(step=state.step)
+    if self._method.memory in ('kept', 'generated'):
+      return self._remember(phase, state)
+    return state
+
+  def _remember(self, phase, state):
+    """The memory with as many cases of each past site."""
+    num, parts = self._plan.num_kept, []
+    for site in range(phase.stage):
+      if self._generator is None:
+        draw = rng.host(self._plan.seed, 'kept', site)
+        count = self._problem.num_train(site)
+        cases = draw.permutation(count)[np.arange(num) % count]
+        parts.append(self._load([(site, int(case)) for case in cases]))
+        continue
+      key = rng.at(self._plan.seed, f'replay/{site}', phase.stage)
+      batch, metrics = self._generator.draw(state, site, num, key)
+      # Of the last step, which a checkpoint taken now has behind it.
+      self._write(phase, phase.start - 1, f'replay/{site}', metrics)
+      parts.append(_with_site(batch, [site] * num))
+    joined = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+    return state.replace(memory=memory_lib.fill(state.memory, joined))
 
   def _save(self, state, position, since):
     position.wall_s = time.monotonic() - since
     self._checkpoints.save(position.step, state, position.to_json())
 
-  def _items(self, stage: int, step: int) -> list[tuple[int, int]]:
+  def _load(self, items: Sequence[tuple[int, int]]) -> ts.Batch:
+    batch = self._problem.load_train(items)
+    return _with_site(batch, [site for site, _ in items])
+
+  def _items(self, phase: plan_lib.Phase, step: int) -> list[tuple[int, int]]:
     """(site, case) of one batch."""
-    plan = self._plan
-    within = step - plan.starts[stage]
-    name, size = f'stage{stage}', plan.batch_size
+    plan, stage = self._plan, phase.stage
     if self._method.all_sites:
       counts = [
         self._problem.num_train(site)
         for site in range(len(self._problem.stream))
       ]
       return batching.balanced_batch(
-        plan.seed, 'all', step, num_cases=counts, batch_size=size
+        plan.seed, 'all', step, num_cases=counts, batch_size=plan.batch_size
       )
+    name, size = f'stage{stage}', plan.batch_size
+    if phase.kind == 'generator':
+      name, size = f'generator{stage}', self._generator.batch_size
     cases = batching.batch_indices(
       plan.seed,
       name,
-      within,
+      step - phase.start,
       num_cases=self._problem.num_train(stage),
       batch_size=size,
     )
@@ -255,6 +279,18 @@ class _Losses:
           )
       self.last = float(next(iter(totals.values())))
     self._waiting.clear()
+
+
+def _with_site(batch: ts.Batch, sites: Sequence[int]) -> ts.Batch:
+  return dict(batch) | {'site': np.array(sites, np.int32)}
+
+
+def _compiled(step: ts.StepFn) -> ts.StepFn:
+  # On CPU the pieces of a step are compiled one by one: SAMCL's would hold
+  # six copies of the gradient, a minute and more to compile.
+  if jax.default_backend() == 'cpu':
+    return step
+  return jax.jit(step, donate_argnums=0)
 
 
 def _progress_bar(total: int, done: int) -> tqdm.tqdm:

@@ -21,6 +21,8 @@ GradFn = Callable[[Params, Batch, jax.Array], tuple[Params, Metrics]]
 class TrainState:
   """Parameters, optimizer moments, memory and the number of steps done.
 
+  `generator` is the state of what replays past sites, where there is one.
+
   One optimizer state serves every update of a run: neither the Reptile
   interpolation nor a new site resets the moments, as in the released SAMCL.
   """
@@ -29,8 +31,10 @@ class TrainState:
   params: Params
   opt_state: optax.OptState
   memory: memory_lib.Memory | None = None
+  generator: Any = None
 
 
+ProbeFn = Callable[[TrainState, Batch, jax.Array], Metrics]
 StepFn = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 
 
@@ -38,6 +42,7 @@ def create_state(
   params: Params,
   tx: optax.GradientTransformation,
   memory: memory_lib.Memory | None = None,
+  generator: Any = None,
 ) -> TrainState:
   """A state at step 0."""
   return TrainState(
@@ -45,4 +50,5 @@ def create_state(
     params=params,
     opt_state=tx.init(params),
     memory=memory,
+    generator=generator,
   )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
+import dataclasses
 import json
 import pathlib
 import signal
@@ -10,7 +11,9 @@ import threading
 from ml_collections import config_dict
 
 from common import errors, files, methods, optim, report, results, stream
+from common import plan as plan_lib
 from common import problem as problem_lib
+from common.rules import aligned_rehearsal, alignment
 
 CreateProblem = Callable[[config_dict.ConfigDict], problem_lib.Problem]
 
@@ -32,16 +35,21 @@ def train(
   problem = create_problem(config)
   plan = create_plan(config, len(problem.stream))
   stopped = threading.Event()
-  runner = create_stream(problem, config, plan, workdir, stopped.is_set)
+  runner = create_stream(
+    problem,
+    config,
+    plan,
+    workdir,
+    stop=stopped.is_set,
+    on_stage=lambda *at: problem.draw(at[0], workdir / 'figures', at[1]),
+  )
   with files.locked(workdir), _sigterm(stopped):
     _claim(workdir, config)
     finished = runner.run()
     if finished is None:
       print(f'stopped after a checkpoint; start again to go on: {workdir}')
       return
-    state, position = finished
-    results.write(workdir, problem, config.method, plan, position)
-    problem.draw(state.params, workdir / 'figures')
+    results.write(workdir, problem, config.method, plan, finished[1])
     report.write_report(workdir)
   print(results.summary_line(workdir))
 
@@ -75,7 +83,9 @@ def evaluate(
     print(line)
 
 
-def create_plan(config: config_dict.ConfigDict, num_stages: int) -> stream.Plan:
+def create_plan(
+  config: config_dict.ConfigDict, num_stages: int
+) -> plan_lib.Plan:
   """The plan of `config.train` and `config.memory`, checked.
 
   Raises:
@@ -96,6 +106,7 @@ def create_plan(config: config_dict.ConfigDict, num_stages: int) -> stream.Plan:
     'train.checkpoint_every': config.train.checkpoint_every,
     'memory.capacity': config.memory.capacity,
     'memory.num_draws': config.memory.num_draws,
+    'memory.num_kept': config.memory.num_kept,
   }
   for name, found in counts.items():
     if found < 1:
@@ -112,11 +123,12 @@ def create_plan(config: config_dict.ConfigDict, num_stages: int) -> stream.Plan:
       'least the larger of config.train.batch_size and '
       f'config.memory.batch_size, {largest}'
     )
-  return stream.Plan(
+  return plan_lib.Plan(
     seed=config.seed,
     num_steps=steps,
     batch_size=config.train.batch_size,
     capacity=config.memory.capacity,
+    num_kept=config.memory.num_kept,
     log_every=config.train.log_every,
     checkpoint_every=config.train.checkpoint_every,
   )
@@ -125,11 +137,14 @@ def create_plan(config: config_dict.ConfigDict, num_stages: int) -> stream.Plan:
 def create_stream(
   problem: problem_lib.Problem,
   config: config_dict.ConfigDict,
-  plan: stream.Plan,
+  plan: plan_lib.Plan,
   workdir: pathlib.Path,
-  stop: Callable[[], bool] = lambda: False,
+  **callbacks: Callable,
 ) -> stream.Stream:
-  """The stream of a config, ready to run or to restore."""
+  """The stream of a config, ready to run or to restore.
+
+  `callbacks` are `stop` and `on_stage` of `stream.Stream`.
+  """
   method = methods.get(config.method)
   try:
     settings = methods.Settings(
@@ -140,6 +155,7 @@ def create_stream(
       accumulate=config.train.accumulate,
       num_replayed=config.memory.batch_size or None,
       num_draws=config.memory.num_draws,
+      alignment=create_alignment(config),
     )
     tx = optim.create_optimizer(
       config.optim.name,
@@ -153,9 +169,21 @@ def create_stream(
       weight_decay=config.optim.weight_decay,
       clip_norm=config.optim.clip_norm or None,
     )
-    return stream.Stream(problem, method, settings, tx, plan, workdir, stop)
+    return stream.Stream(
+      problem, method, settings, tx, plan, workdir, **callbacks
+    )
   except ValueError as error:
     raise errors.InputError(f'config: {error}') from error
+
+
+def create_alignment(
+  config: config_dict.ConfigDict,
+) -> aligned_rehearsal.Alignment:
+  """The strengths of `config.alignment`."""
+  fields = config.alignment.to_dict()
+  own = [field.name for field in dataclasses.fields(alignment.Strength)]
+  strength = {name: fields.pop(name) for name in own}
+  return aligned_rehearsal.Alignment(alignment.Strength(**strength), **fields)
 
 
 def _claim(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:

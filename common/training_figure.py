@@ -16,7 +16,12 @@ CAPTION = (
 
 # A panel per first part of a name; any '.../loss/total' goes to the top one.
 _TOTAL = 'total loss'
-_GROUPS = {'loss': 'loss terms', 'norm': 'norms', 'align': 'alignment'}
+_GROUPS = {
+  'loss': 'loss terms',
+  'cosine': 'cosine of gradients',
+  'inner_product': 'inner product',
+  'norm': 'norms',
+}
 _LINES = ('-', '--', '-.', ':')
 
 Series = Mapping[str, tuple[np.ndarray, np.ndarray]]

@@ -80,6 +80,16 @@ def get_config() -> config_dict.ConfigDict:
   config.memory.capacity = 64
   config.memory.batch_size = 1
   config.memory.num_draws = 3
+  config.memory.num_kept = 8
+  config.alignment = config_dict.ConfigDict()
+  config.alignment.estimator = 'first_order'
+  config.alignment.alpha = 0.1
+  config.alignment.fixed_length = False
+  config.alignment.normalize = False
+  config.alignment.orientational_weight = 0.5
+  config.alignment.arbitrary_weight = 0.5
+  config.alignment.arbitrary_order = 'random'
+  config.alignment.pseudo_domains = 'site'
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
   config.train.accumulate = True

@@ -44,6 +44,8 @@ class Registration:
   """
 
   name = 'registration'
+  shift = None
+  generator = None
 
   def __init__(
     self,
@@ -113,11 +115,15 @@ class Registration:
       ]
     return rows
 
-  def draw(self, params: ts.Params, folder: pathlib.Path) -> None:
-    """For each task one pair before and after, with its difference map."""
+  def draw(
+    self, state: ts.TrainState, folder: pathlib.Path, stage: int
+  ) -> None:
+    """For each task one pair before and after, once the stream is learnt."""
+    if stage < len(self.stream):
+      return
     for task in self._tasks:
       batch = task.load('val', [0])
-      registered = jax.device_get(self.register(params, batch))
+      registered = jax.device_get(self.register(state.params, batch))
       figures.draw_registration(
         folder / f'pair_{task.name}.png',
         fixed=batch['fixed'][0],

@@ -6,10 +6,11 @@ import pathlib
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PACKAGES = ('common', 'samcl', 'configs')
+PACKAGES = ('common', 'samcl', 'smg', 'configs')
 ALLOWED = {
   'common': {'common'},
   'samcl': {'common', 'samcl'},
+  'smg': {'common', 'smg'},
   'configs': {'configs', 'ml_collections'},
 }
 ONLY_IN = {
@@ -40,7 +41,7 @@ def test_imports(path):
   name = path.relative_to(ROOT)
   package = name.parts[0]
   roots = {module.split('.')[0] for module in _imports(path)}
-  assert roots & {*PACKAGES, 'smg'} <= ALLOWED[package]
+  assert roots & {*PACKAGES} <= ALLOWED[package]
   if package == 'configs':
     assert roots <= ALLOWED['configs']
   for library, places in ONLY_IN.items():

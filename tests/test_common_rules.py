@@ -26,11 +26,14 @@ def _state(tx, capacity: int | None = None) -> ts.TrainState:
   params = {'w': jnp.array([1.0, -2.0, 3.0])}
   memory = None
   if capacity:
-    memory = memory_lib.create_memory({'x': jnp.zeros((1, 3))}, capacity)
+    memory = memory_lib.create_memory(BATCH, capacity)
   return ts.create_state(params, tx, memory)
 
 
-BATCH = {'x': jnp.array([[0.5, 0.0, 1.0], [-1.0, 2.0, 0.0]])}
+BATCH = {
+  'x': jnp.array([[0.5, 0.0, 1.0], [-1.0, 2.0, 0.0]]),
+  'site': jnp.array([0, 1]),
+}
 
 
 def _key() -> jax.Array:
@@ -268,7 +271,7 @@ def test_every_method_descends_on_any_loss(name):
   method = methods.get(name)
   tx = optax.sgd(0.05)
   step = jax.jit(method.make_step(_loss, tx, methods.Settings(rho=0.01)))
-  state = _state(tx, 4 if method.remembers else None)
+  state = _state(tx, 4 if method.memory else None)
   before = _loss(state.params, BATCH, _key())[0]
   for i in range(10):
     state, metrics = step(state, BATCH, jax.random.key(i))

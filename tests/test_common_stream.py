@@ -7,13 +7,15 @@ import optax
 import pytest
 
 from common import errors, methods, results, stream
+from common import plan as plan_lib
 from tests import toy_problem
 
-PLAN = stream.Plan(
+PLAN = plan_lib.Plan(
   seed=3,
   num_steps=(7, 6),
   batch_size=2,
   capacity=4,
+  num_kept=2,
   log_every=2,
   checkpoint_every=3,
 )
@@ -39,7 +41,7 @@ def _assert_same(a, b) -> None:
   for x, y in zip(_leaves(a[0]), _leaves(b[0]), strict=True):
     np.testing.assert_array_equal(x, y)
   assert a[1].rows == b[1].rows
-  assert (a[1].stage, a[1].step) == (b[1].stage, b[1].step)
+  assert (a[1].phase, a[1].step) == (b[1].phase, b[1].step)
 
 
 @pytest.mark.parametrize('name', list(methods.METHODS))
@@ -49,7 +51,7 @@ def test_scores_every_site_before_and_after_every_stage(name, tmp_path):
   assert scores.shape == (3, 3)
   if name != 'joint':
     assert scores[1, 0] < scores[0, 0]
-  assert position.step == 13
+  assert position.step == (20 if name == 'smg' else 13)
 
 
 def test_plain_descent_forgets_and_joint_lies_between(tmp_path):
@@ -72,7 +74,9 @@ def test_independent_starts_anew_and_keeps_each_sites_own_score(tmp_path):
   assert position.rows[2][1] != sequential.rows[2][1]
 
 
-@pytest.mark.parametrize('name', ['samcl', 'er', 'independent', 'joint'])
+@pytest.mark.parametrize(
+  'name', ['samcl', 'er', 'independent', 'joint', 'smg_er']
+)
 @pytest.mark.parametrize('stop_at', [1, 3, 7, 8, 12])
 def test_a_stopped_run_ends_as_an_uninterrupted_one(name, stop_at, tmp_path):
   whole = _stream(tmp_path / 'whole', name).run()
@@ -89,6 +93,65 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(name, stop_at, tmp_path):
   ]
   assert [entry['step'] for entry in logs[0]] == [0, 2, 4, 6, 8, 10, 12]
   assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize('stop_at', [5, 7, 9, 11, 14, 17, 19])
+def test_a_run_with_a_generator_stops_and_goes_on(stop_at, tmp_path):
+  """Train 0 to 6, generator 7 to 10, train 11 to 16, generator 17 to 19."""
+  whole = _stream(tmp_path / 'whole', 'smg').run()
+  asked = iter(range(1, 100))
+  stopped = _stream(
+    tmp_path / 'cut', 'smg', stop=lambda: next(asked) == stop_at
+  )
+  assert stopped.run() is None
+  _assert_same(_stream(tmp_path / 'cut', 'smg').run(), whole)
+  text = [
+    (tmp_path / folder / 'metrics.jsonl').read_text()
+    for folder in ('whole', 'cut')
+  ]
+  assert text[0] == text[1]
+  splits = [json.loads(line)['split'] for line in text[0].splitlines()]
+  assert splits == [
+    *['train'] * 4,
+    *['generator'] * 2,
+    'replay/0',
+    *['train'] * 3,
+    *['generator'] * 2,
+  ]
+  np.testing.assert_array_equal(whole[0].generator['begun'], [1, 1])
+  assert int(whole[0].step) == 13
+
+
+def test_generated_cases_fill_the_memory(tmp_path):
+  state, _ = _stream(tmp_path, 'smg').run()
+  assert int(state.memory.num_seen) == PLAN.num_kept
+  gap = np.asarray(state.memory.items['x']) - toy_problem.CENTRES[0]
+  assert np.abs(gap).max() < 0.5
+  np.testing.assert_array_equal(state.memory.items['site'], 0)
+
+
+def test_kept_cases_are_real_ones_of_past_sites(tmp_path):
+  state, _ = _stream(tmp_path, 'smg_er').run()
+  toy = toy_problem.Toy()
+  real = toy.load_train([(0, case) for case in range(toy.num_train(0))])['x']
+  for held in np.asarray(state.memory.items['x']):
+    assert (np.abs(real - held).max(axis=1) == 0).any()
+  assert len({tuple(x) for x in np.asarray(state.memory.items['x'])}) == 2
+
+
+def test_a_problem_without_a_generator_is_refused(tmp_path):
+  problem = toy_problem.Toy()
+  problem.generator = None
+  with pytest.raises(errors.InputError, match='toy has no generator'):
+    _stream(tmp_path, 'smg', problem=problem)
+
+
+def test_every_stage_is_shown(tmp_path):
+  shown = []
+  _stream(
+    tmp_path, 'smg', on_stage=lambda state, stage: shown.append(stage)
+  ).run()
+  assert shown == [1, 2]
 
 
 def test_lost_work_is_done_again_to_the_same_end(tmp_path):

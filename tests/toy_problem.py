@@ -13,12 +13,43 @@ from common import problem as problem_lib
 CENTRES = np.array([[2.0, -1.0], [-3.0, 0.5], [0.0, 4.0]])
 
 
+class Mean:
+  """A generator that learns the mean of each site and draws around it."""
+
+  num_steps = (4, 3)
+  batch_size = 3
+
+  def init(self, key):
+    del key
+    return {'mean': jnp.zeros((2, 2)), 'begun': jnp.zeros(2, jnp.int32)}
+
+  def begin(self, state, stage):
+    held = state.generator
+    begun = held['begun'].at[stage].add(1)
+    return state.replace(generator=held | {'begun': begun})
+
+  def step(self, state, batch, key, stage):
+    noise = 1e-3 * jax.random.normal(key, (2,))
+    held = state.generator
+    gap = batch['x'].mean(axis=0) - held['mean'][stage] + noise
+    mean = held['mean'].at[stage].add(0.5 * gap)
+    metrics = {'generator/loss/total': jnp.sum(gap**2)}
+    return state.replace(generator=held | {'mean': mean}), metrics
+
+  def draw(self, state, site, num_cases, key):
+    noise = 0.01 * jax.random.normal(key, (num_cases, 2))
+    points = state.generator['mean'][site][None] + noise
+    return {'x': np.asarray(points)}, {'replay/candidates': num_cases}
+
+
 class Toy:
   """Two sites in the stream, one unseen; the score is minus the distance."""
 
   name = 'toy'
   stream = ('east', 'west')
   unseen = ('north',)
+  shift = None
+  generator = Mean()
   metrics: ClassVar = {'tre': metrics.METRICS['tre']}
 
   def __init__(self, poison: int | None = None):
@@ -51,5 +82,5 @@ class Toy:
     distance = np.linalg.norm(np.asarray(params['w']) - CENTRES[site])
     return [problem_lib.Row('case', '', 'tre', float(distance), 'mm')]
 
-  def draw(self, params, folder: pathlib.Path):
+  def draw(self, state, folder: pathlib.Path, stage: int):
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,9 @@ as SAMCL's does, compiles it once per batch shape even where the step as a whole
 is not compiled; inside a compiled step the inner `jax.jit` does nothing.
 """
 
+from collections.abc import Callable
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -14,8 +17,12 @@ from common import tree
 from common.rules import samples
 
 
+@functools.lru_cache(maxsize=4)
 def make_gradient(loss_fn: ts.LossFn) -> ts.GradFn:
-  """g = grad L(params; batch), with the metrics of the loss."""
+  """g = grad L(params; batch), with the metrics of the loss.
+
+  Asked again for the same loss it gives the same function, compiled once.
+  """
   differentiate = jax.value_and_grad(loss_fn, has_aux=True)
 
   @jax.jit
@@ -50,14 +57,14 @@ def accumulate(grad_fn: ts.GradFn) -> ts.GradFn:
   return accumulated
 
 
-def make_update(
-  grad_fn: ts.GradFn, tx: optax.GradientTransformation
-) -> ts.StepFn:
-  """One optimizer update in the direction of `grad_fn`."""
+def make_apply(
+  tx: optax.GradientTransformation,
+) -> Callable[[ts.TrainState, ts.Params], tuple[ts.TrainState, ts.Metrics]]:
+  """(state, gradient) -> the state after one optimizer update, and norms."""
   tx = optax.with_extra_args_support(tx)
 
   @jax.jit
-  def apply(params, opt_state, grads, step):
+  def move(params, opt_state, grads, step):
     updates, opt_state = tx.update(grads, opt_state, params, step=step)
     norms = {
       'norm/grads': tree.norm(grads),
@@ -66,12 +73,25 @@ def make_update(
     }
     return optax.apply_updates(params, updates), opt_state, norms
 
-  def update(state, batch, key):
-    grads, metrics = grad_fn(state.params, batch, key)
-    params, opt_state, norms = apply(
+  def apply(state, grads):
+    params, opt_state, norms = move(
       state.params, state.opt_state, grads, state.step
     )
-    return state.replace(params=params, opt_state=opt_state), metrics | norms
+    return state.replace(params=params, opt_state=opt_state), norms
+
+  return apply
+
+
+def make_update(
+  grad_fn: ts.GradFn, tx: optax.GradientTransformation
+) -> ts.StepFn:
+  """One optimizer update in the direction of `grad_fn`."""
+  apply = make_apply(tx)
+
+  def update(state, batch, key):
+    grads, metrics = grad_fn(state.params, batch, key)
+    state, norms = apply(state, grads)
+    return state, metrics | norms
 
   return update
 

@@ -35,7 +35,7 @@ def on_replay(
   Metrics are named 'replay/...'.
   """
 
-  draw = _make_draw(policy)
+  draw = make_draw(policy)
 
   def replayed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
@@ -57,7 +57,7 @@ def with_replay(
   They are different ones as long as the memory has so many.
   """
 
-  draw = _make_draw(policy)
+  draw = make_draw(policy)
 
   def mixed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
@@ -69,6 +69,6 @@ def with_replay(
   return mixed
 
 
-def _make_draw(policy: memory_lib.Policy):
+def make_draw(policy: memory_lib.Policy):
   draw = functools.partial(memory_lib.draw, policy=policy)
   return jax.jit(draw, static_argnums=1)

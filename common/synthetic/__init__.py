@@ -5,6 +5,7 @@ breathing, `abdomen_mr_ct` two scanners. Anatomies are formulas that are drawn
 at deformed coordinates, so images are sharp and the ground truth is exact.
 """
 
+from common.synthetic.sites import SITES, write_sites
 from common.synthetic.stream import (
   DEFAULT_SHAPE,
   ground_truth,
@@ -12,4 +13,11 @@ from common.synthetic.stream import (
   write_stream,
 )
 
-__all__ = ('DEFAULT_SHAPE', 'ground_truth', 'list_pairs', 'write_stream')
+__all__ = (
+  'DEFAULT_SHAPE',
+  'SITES',
+  'ground_truth',
+  'list_pairs',
+  'write_sites',
+  'write_stream',
+)

@@ -1,0 +1,306 @@
+"""One case of a segmentation site: its files, and its way to the network grid.
+
+Everything is one geometry: a PNG is a volume (rows, columns, 1) whose voxels
+are 1 apart, and a 2-D stream turns a volume so that its slice axis comes last,
+keeps that axis as it is, and fits the other two to the network grid.
+Intensities are scaled to [0, 1] before the volume is resampled.
+"""
+
+import dataclasses
+import fnmatch
+import pathlib
+
+import numpy as np
+
+from common import errors, grids, rasters, volumes
+from smg import specs
+
+EXTENSIONS = {'nifti': ('.nii.gz', '.nii'), 'png': ('.png',)}
+_PERCENTILES = {'nifti': (0.5, 99.5), 'png': None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """The files of one case."""
+
+  name: str
+  image: pathlib.Path
+  label: pathlib.Path
+  mask: pathlib.Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prepared:
+  """A case on the network grid; n slices of shape s, in 3-D one volume.
+
+  image: float32 (n, *s, c) in [0, 1], 0 outside the file's extent.
+  label: uint8 (n, *s), classes.
+  mask: uint8 (n, *s), 1 inside the file's mask and its extent.
+  grid: of the network volume; in a 2-D stream the slice axis is the last.
+  original: the file's own grid, canonical, without its values.
+  label_values: see `specs.Spec`.
+  """
+
+  image: np.ndarray
+  label: np.ndarray
+  mask: np.ndarray
+  grid: grids.Grid
+  original: grids.Volume
+  label_values: tuple[tuple[int, int], ...] | None
+
+  @property
+  def spacing(self) -> tuple[float, float, float]:
+    """Of `grid`, mm (pixels for png): of np.moveaxis(label, 0, -1) in 2-D."""
+    return self.grid.spacing
+
+  def restore(self, label: np.ndarray) -> grids.Volume:
+    """Classes (n, *s) on the file's own grid, nearest; 0 beyond the network's.
+
+    To save: `volumes.save_volume(path, volume.data, like=volume)`, or for a
+    png `rasters.save_label(path, volume.data[..., 0])`.
+    """
+    if label.shape != self.label.shape:
+      raise ValueError(f'restore: {label.shape}, must be {self.label.shape}')
+    data = np.moveaxis(label, 0, -1) if label.ndim == 3 else label[0]
+    return grids.restore(data, self.grid, self.original, 0)
+
+  def to_file_values(self, label: np.ndarray) -> np.ndarray:
+    """Classes as the first value that the site's files have for them."""
+    if self.label_values is None:
+      return label
+    first = {c: value for value, c in reversed(self.label_values)}
+    top = max(first.values())
+    out = np.zeros(label.shape, np.uint8 if top < 256 else np.int32)
+    for c, value in first.items():
+      out[label == c] = value
+    return out
+
+
+def find(spec: specs.Spec) -> tuple[Case, ...]:
+  """The cases of a site by name; all their files are there.
+
+  Raises:
+    InputError: a folder or file is missing; there are no images, or none for
+      an entry of `spec.cases`; a case has two files of a kind.
+  """
+  files = {kind: _list(spec, kind) for kind in specs.KINDS}
+  if not files['image']:
+    raise errors.InputError(
+      f'{spec.root / spec.images}: images: found none that end with'
+      f' {spec.image_suffix!r} and {EXTENSIONS[spec.format]}, allowed one or'
+      f' more (site {spec.name})'
+    )
+  needed = [k for k in specs.KINDS if spec.place(k) is not None]
+  names = _choose(spec, list(files['image']))
+  for kind in needed:
+    folder, suffix = spec.place(kind)
+    for name in names:
+      if name not in files[kind]:
+        raise errors.InputError(
+          f'{folder / (name + suffix)}: {kind}: found no file, allowed'
+          f' {EXTENSIONS[spec.format]}: case {name} of site {spec.name} needs'
+          ' it'
+        )
+  return tuple(
+    Case(name, **{kind: files[kind][name] for kind in needed}) for name in names
+  )
+
+
+def prepare(
+  case: Case,
+  spec: specs.Spec,
+  shape: tuple[int, ...],
+  classes: tuple[int, ...],
+) -> Prepared:
+  """Reads a case and brings it to the network grid, centre on centre.
+
+  Args:
+    case: what to read.
+    spec: of its site.
+    shape: of the network grid, two numbers for slices, three for volumes.
+    classes: the classes that a label may have beside 0.
+
+  Raises:
+    InputError: as `volumes.load_volume` or `rasters.load_raster`; label or
+      mask are on another grid than the image; a label has an undeclared value;
+      shape has three numbers and the image a single slice.
+  """
+  image = _load(case.image, 'image', spec)
+  if len(shape) == 3 and min(image.grid.shape) < 2:
+    raise errors.InputError(
+      f'{case.image}: shape: found {image.grid.shape}, a single slice in a 3-D'
+      ' stream (mixed 2-D and 3-D), allowed two or more voxels along each axis'
+    )
+  label = _load_beside(case.label, 'label', spec, case, image)
+  label = _to_classes(label, case.label, spec, classes)
+  mask, inside = np.ones(image.grid.shape, np.uint8), None
+  if case.mask is not None:
+    mask = inside = _load_beside(case.mask, 'mask', spec, case, image).data
+  scaled = scale(image.data, inside, spec)
+  axes = (0, 1, 2)
+  if len(shape) == 2:
+    axes = (*(a for a in axes if a != spec.slice_axis), spec.slice_axis)
+  turned = {
+    name: grids.transpose(dataclasses.replace(image, data=data), axes)
+    for name, data in (('image', scaled), ('label', label), ('mask', mask))
+  }
+  grid = network_grid(turned['mask'].grid, spec.spacing, shape)
+  arrays = {}
+  for name, volume in turned.items():
+    order = 1 if name == 'image' else 0
+    volume = grids.resample(volume, grid, order, antialias=order == 1)
+    arrays[name] = _as_slices(volume.data, len(shape))
+  nothing = np.broadcast_to(np.uint8(0), image.grid.shape)
+  return Prepared(
+    **arrays,
+    grid=grid,
+    original=dataclasses.replace(image, data=nothing),
+    label_values=spec.label_values,
+  )
+
+
+def network_grid(
+  grid: grids.Grid, spacing: tuple[float, ...] | None, shape: tuple[int, ...]
+) -> grids.Grid:
+  """The network grid on `grid`; a shape of two keeps the last axis as it is.
+
+  Without `spacing` the fitted axes get the largest of size * spacing / shape,
+  so that the side that needs most room just fits.
+  """
+  size, own = grid.shape, grid.spacing
+  num = len(shape)
+  if spacing is None:
+    fit = max(n * s / t for n, s, t in zip(size, own, shape, strict=False))
+    spacing = (fit,) * num
+  return grids.network_grid(grid, (*spacing, *own[num:]), (*shape, *size[num:]))
+
+
+def scale(
+  data: np.ndarray, inside: np.ndarray | None, spec: specs.Spec
+) -> np.ndarray:
+  """Intensities (x, y, z) or (x, y, z, 3) in [0, 1], float32 (x, y, z, c).
+
+  Where the percentiles coincide the extremes of the image take their place;
+  an image that is constant has been refused.
+  """
+  percentiles = spec.percentiles or _PERCENTILES[spec.format]
+  if percentiles is None:
+    low, high = 0, np.iinfo(data.dtype).max
+  else:
+    chosen = data[data > data.min()] if inside is None else data[inside > 0]
+    low, high = np.percentile(chosen, percentiles)
+    if not low < high:
+      low, high = float(data.min()), float(data.max())
+  scaled = np.clip((data.astype(np.float64) - low) / (high - low), 0, 1)
+  return scaled.astype(np.float32).reshape(*data.shape[:3], -1)
+
+
+def _list(spec: specs.Spec, kind: str) -> dict[str, pathlib.Path]:
+  """The files of a kind by case, sorted."""
+  if spec.place(kind) is None:
+    return {}
+  folder, suffix = spec.place(kind)
+  if not folder.is_dir():
+    raise errors.InputError(
+      f'{folder}: {kind}s: found no folder, allowed an existing one'
+      f' (site {spec.name})'
+    )
+  places = [p for p in map(spec.place, specs.KINDS) if p is not None]
+  sharing = [other for place, other in places if place == folder]
+  found: dict[str, pathlib.Path] = {}
+  for path in sorted(folder.iterdir()):
+    stem = _stem(path.name, spec.format)
+    if stem is None or suffix != _longest(stem, sharing):
+      continue
+    name = stem.removesuffix(suffix)
+    if name in found:
+      raise errors.InputError(
+        f'{path}: {kind}: found {found[name].name} beside it, allowed one file'
+        f' for case {name}'
+      )
+    found[name] = path
+  return dict(sorted(found.items()))
+
+
+def _stem(name: str, file_format: str) -> str | None:
+  """A file name without extension; None if hidden or of another format."""
+  for extension in EXTENSIONS[file_format]:
+    if name.lower().endswith(extension) and not name.startswith('.'):
+      return name[: -len(extension)]
+  return None
+
+
+def _longest(stem: str, suffixes: list[str]) -> str | None:
+  return max((s for s in suffixes if stem.endswith(s)), key=len, default=None)
+
+
+def _choose(spec: specs.Spec, names: list[str]) -> list[str]:
+  if spec.cases is None:
+    return names
+  chosen = set()
+  for entry in spec.cases:
+    fits = {n for n in names if n == entry or fnmatch.fnmatchcase(n, entry)}
+    if not fits:
+      raise errors.InputError(
+        f'sites.{spec.name}.cases: found {entry!r} without an image in'
+        f' {spec.root / spec.images}, allowed names or patterns of its images'
+      )
+    chosen |= fits
+  return sorted(chosen)
+
+
+def _load(path: pathlib.Path, kind: str, spec: specs.Spec) -> grids.Volume:
+  if spec.format == 'nifti':
+    return volumes.load_volume(path, kind)
+  data = rasters.load_raster(path, kind, spec.channels)
+  return grids.Volume(data[:, :, None], np.eye(4))
+
+
+def _load_beside(
+  path: pathlib.Path,
+  kind: str,
+  spec: specs.Spec,
+  case: Case,
+  image: grids.Volume,
+) -> grids.Volume:
+  """A label or mask, which has to be on the grid of its image."""
+  volume = _load(path, kind, spec)
+  if volume.grid.shape != image.grid.shape:
+    raise errors.InputError(
+      f'{path}: shape: found {volume.grid.shape},'
+      f' allowed {image.grid.shape}, that of {case.image}'
+    )
+  if not volume.grid.matches(image.grid):
+    raise errors.InputError(
+      f'{path}: affine: found {np.round(volume.affine, 3).tolist()},'
+      f' allowed {np.round(image.affine, 3).tolist()}, that of {case.image}'
+    )
+  return volume
+
+
+def _to_classes(
+  label: grids.Volume,
+  path: pathlib.Path,
+  spec: specs.Spec,
+  classes: tuple[int, ...],
+) -> np.ndarray:
+  """uint8 classes of the values of a file."""
+  pairs = spec.label_values or tuple((c, c) for c in classes)
+  to_class = {0: 0, **dict(pairs)}
+  unknown = np.setdiff1d(label.data, list(to_class))
+  if unknown.size:
+    field = 'classes' if spec.label_values is None else 'label_values'
+    raise errors.InputError(
+      f'{path}: label: found {unknown[:10].tolist()},'
+      f' allowed {sorted(to_class)} (field "{field}")'
+    )
+  out = np.zeros(label.data.shape, np.uint8)
+  for value, c in to_class.items():
+    out[label.data == value] = c
+  return out
+
+
+def _as_slices(data: np.ndarray, dimensions: int) -> np.ndarray:
+  if dimensions == 3:
+    return data[None]
+  return np.ascontiguousarray(np.moveaxis(data, 2, 0))

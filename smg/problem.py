@@ -1,0 +1,208 @@
+"""Segmentation as a problem of the stream loop."""
+
+from collections.abc import Sequence
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import augment
+from common import metrics as metrics_lib
+from common import problem as problem_lib
+from common import train_state as ts
+from smg import cases, figures, losses, replay, sites, unet
+
+METRICS = ('dice', 'assd', 'hd95', 'surface_dice')
+SURFACE = METRICS[1:]
+
+
+class Segmentation:
+  """A stream of sites learnt by one U-Net.
+
+  Args:
+    all_sites: in order of the stream, then those that are only scored.
+    num_unseen: how many of the last ones are only scored.
+    network: gives logits.
+    scores: metrics to compute, among `METRICS`; distances in mm, in pixels
+      where files have no spacing.
+    appearance: the shift that alignment simulates.
+    generator: makes the generator of `segment`; None for none.
+    chunk: images segmented at once.
+    loss: keywords of `losses.make_loss`.
+  """
+
+  name = 'segmentation'
+
+  def __init__(
+    self,
+    all_sites: Sequence[sites.Site],
+    *,
+    num_unseen: int = 0,
+    network: unet.UNet,
+    scores: Sequence[str] = METRICS,
+    appearance: augment.Appearance | None = None,
+    chunk: int = 8,
+    **loss: float,
+  ):
+    num_stream = len(all_sites) - num_unseen
+    self._sites, self._network = tuple(all_sites), network
+    self._chunk, first = chunk, all_sites[0]
+    self.classes, self.image_shape = (
+      first.classes,
+      (*first.shape, first.channels),
+    )
+    self.stream = tuple(site.name for site in all_sites[:num_stream])
+    self.unseen = tuple(site.name for site in all_sites[num_stream:])
+    self.metrics = {name: self._spec(name) for name in scores}
+    self.loss: ts.LossFn = losses.make_loss(
+      self._logits, classes=self.classes, **loss
+    )
+    self.shift = _on_images(
+      augment.make_shift(appearance or augment.Appearance())
+    )
+    self.generator: replay.SiteModulatedDiffusion | None = None
+    self._segment = jax.jit(self._classify)
+
+  def init(self, key: jax.Array) -> ts.Params:
+    x = jnp.zeros((1, *self.image_shape))
+    return jax.jit(self._network.init)(key, x)['params']
+
+  def num_train(self, site: int) -> int:
+    return self._sites[site].num_train()
+
+  def load_train(self, items: Sequence[tuple[int, int]]) -> ts.Batch:
+    parts = [self._sites[site].load_train([case]) for site, case in items]
+    return {
+      name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+    }
+
+  def segment(self, params: ts.Params, images: np.ndarray) -> np.ndarray:
+    """Classes (n, *s) of images (n, *s, c), a chunk at a time."""
+    num, size = len(images), min(self._chunk, len(images))
+    padded = np.pad(
+      np.asarray(images),
+      ((0, -num % size),) + ((0, 0),) * (images.ndim - 1),
+      mode='edge',
+    )
+    found = [
+      np.asarray(self._segment(params, padded[i : i + size]))
+      for i in range(0, len(padded), size)
+    ]
+    return np.concatenate(found)[:num]
+
+  def evaluate(self, params: ts.Params, site: int) -> list[problem_lib.Row]:
+    """Scores of whole cases: the slices of a volume are put together again."""
+    station, rows = self._sites[site], []
+    for case in station.test:
+      prepared = station.prepared(case)
+      found = self.segment(params, prepared.image) * prepared.mask
+      values = self._scores(prepared, found)
+      units = _unit(station)
+      rows += [
+        problem_lib.Row(
+          case.name,
+          str(label),
+          name,
+          float(value),
+          '1' if self.metrics[name].unit == '1' else units,
+        )
+        for name, scored in values.items()
+        for label, value in zip(self.classes, scored, strict=True)
+      ]
+    return rows
+
+  def draw(
+    self, state: ts.TrainState, folder: pathlib.Path, stage: int
+  ) -> None:
+    """Segmentations of every site, and generated beside real pairs."""
+    rows = []
+    for site in self._sites:
+      prepared = site.prepared(site.test[0])
+      first = figures.fullest(prepared.label)
+      one = slice(first, first + 1)
+      image, mask = prepared.image[one], prepared.mask[one]
+      found = self.segment(state.params, image) * mask
+      shown = [_shown(site, x) for x in (image, prepared.label[one], found)]
+      rows.append((site.name, *(x[0] for x in shown)))
+    figures.draw_segmentations(
+      folder / f'segmentations_stage{stage}.png',
+      rows,
+      num_seen=stage,
+      num_stream=len(self.stream),
+    )
+    if self.generator is not None and state.generator is not None:
+      rows = [self._gallery_row(state, site) for site in range(stage)]
+      figures.draw_gallery(folder / f'gallery_stage{stage}.png', rows, stage)
+
+  def _gallery_row(self, state: ts.TrainState, number: int):
+    """Name, real and generated pairs of a site."""
+    site, num = self._sites[number], figures.NUM_SHOWN
+    chosen = np.linspace(0, site.num_train() - 1, num).astype(int)
+    image, label = self.generator.sample(
+      state.generator, number, num, jax.random.key(number)
+    )
+    label = self.segment(state.params, image) if label is None else label
+    generated = {'image': np.asarray(image), 'label': np.asarray(label)}
+    return site.name, *(
+      {name: _shown(site, batch[name]) for name in ('image', 'label')}
+      for batch in (site.load_train(chosen), generated)
+    )
+
+  def _logits(self, params: ts.Params, images: jax.Array) -> jax.Array:
+    return self._network.apply({'params': params}, images)
+
+  def _classify(self, params: ts.Params, images: jax.Array) -> jax.Array:
+    index = jnp.argmax(self._logits(params, images), axis=-1)
+    return jnp.asarray((0, *self.classes), jnp.uint8)[index]
+
+  def _scores(
+    self, prepared: cases.Prepared, found: np.ndarray
+  ) -> dict[str, np.ndarray]:
+    truth = prepared.label * prepared.mask
+    a, b = (_as_volume(label) for label in (truth, found))
+    values = {}
+    if 'dice' in self.metrics:
+      values['dice'] = metrics_lib.dice_per_label(a, b, self.classes)
+    if set(SURFACE) & set(self.metrics):
+      # An axis of one voxel is no axis: all of a mask would be its surface.
+      thick = [axis for axis, side in enumerate(a.shape) if side > 1]
+      spacing = [prepared.spacing[axis] for axis in thick]
+      surfaces = metrics_lib.surface_scores_per_label(
+        a.squeeze(),
+        b.squeeze(),
+        self.classes,
+        spacing=spacing,
+        tolerance=max(spacing),
+      )
+      values |= {k: v for k, v in surfaces.items() if k in self.metrics}
+    return values
+
+  def _spec(self, name: str) -> metrics_lib.MetricSpec:
+    spec = metrics_lib.METRICS[name]
+    units = {_unit(site) for site in self._sites}
+    if spec.unit != 'mm' or 'mm' in units:
+      return spec
+    return metrics_lib.MetricSpec(spec.higher_is_better, 'px')
+
+
+def _unit(site: sites.Site) -> str:
+  return 'px' if site.spec.format == 'png' else 'mm'
+
+
+def _as_volume(label: np.ndarray) -> np.ndarray:
+  """(n, *s) -> slices last in 2-D, the volume itself in 3-D."""
+  return np.moveaxis(label, 0, -1) if label.ndim == 3 else label[0]
+
+
+def _shown(site: sites.Site, arrays: np.ndarray) -> np.ndarray:
+  """Images or labels as they are looked at, (n, rows, columns, ...)."""
+  if len(site.shape) == 3:
+    arrays = arrays[:, :, :, arrays.shape[3] // 2]
+  if site.spec.format == 'png':
+    return arrays
+  return figures.radiological(arrays)
+
+
+def _on_images(shift):
+  return lambda batch, key: batch | {'image': shift(batch['image'], key)}

@@ -1,0 +1,322 @@
+"""Site-modulated diffusion as the generator of a stream.
+
+SMG-Learning, arXiv 2406.18037: one diffusion model with a prompt per site
+replays past sites. What leaves a site is its prompt and adapters, the weights,
+and the range of foreground that its labels had; no image and no label.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from typing import Any
+
+from absl import logging
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from common import errors
+from common import memory as memory_lib
+from common import metrics as metrics_lib
+from common import train_state as ts
+from smg import denoiser, diffusion, pairs
+
+TRUNKS = ('frozen', 'distill', 'finetune')
+LABELS = ('joint', 'pseudo')
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How the generator is trained and sampled.
+
+  Attributes:
+    num_steps: of each stage.
+    batch_size: cases per step.
+    lr: of Adam, falling to 0 over a stage as a cosine.
+    ema_decay: of the averaged weights, which draw the samples.
+    prediction: 'v' or 'eps'.
+    drop_prompt: share of samples trained on without their prompt.
+    trunk: what happens to shared weights after the first stage: 'frozen' keeps
+      them, so that past sites are drawn as ever; 'distill' trains them, held to
+      their former output on generated cases of past sites; 'finetune' trains
+      them freely.
+    distill_weight: of the former output.
+    labels: 'joint' generates them with the image; 'pseudo' takes those of the
+      segmenter.
+    sample_steps: evaluations of the network per sample.
+    guidance: weight of the prompt, 1 for none.
+    chunk: samples drawn at once.
+    oversample: candidates per case wanted.
+    agreement: least mean Dice of a candidate's label with the segmenter's.
+    area_margin: share by which the foreground may leave the range of the site.
+  """
+
+  num_steps: tuple[int, ...]
+  batch_size: int = 16
+  lr: float = 1e-3
+  ema_decay: float = 0.99
+  prediction: str = 'v'
+  drop_prompt: float = 0.1
+  trunk: str = 'frozen'
+  distill_weight: float = 1.0
+  labels: str = 'joint'
+  sample_steps: int = 50
+  guidance: float = 1.0
+  chunk: int = 32
+  oversample: float = 1.5
+  agreement: float = 0.5
+  area_margin: float = 0.2
+
+
+@flax.struct.dataclass
+class GeneratorState:
+  """Arrays of the generator.
+
+  `teacher` is the average of the former stages; `areas` (sites, 2) the least
+  and the greatest share of foreground met at a site.
+  """
+
+  params: Any
+  average: Any
+  teacher: Any
+  opt_state: optax.OptState
+  step: jax.Array
+  areas: jax.Array
+
+
+class SiteModulatedDiffusion:
+  """Learns image-label pairs of each site in turn and draws them again.
+
+  Args:
+    network: the score network, with a row for each site.
+    segment: (params of the segmenter, images) -> classes (b, *s).
+    shape: of an image, (*s, c).
+    classes: of labels beside 0.
+    settings: of training and sampling.
+
+  Raises:
+    ValueError: a setting that is not allowed.
+  """
+
+  def __init__(
+    self,
+    network: denoiser.Denoiser,
+    segment: Callable[[ts.Params, jax.Array], jax.Array],
+    *,
+    shape: Sequence[int],
+    classes: Sequence[int],
+    settings: Settings,
+  ):
+    _check(settings)
+    self.num_steps, self.batch_size = settings.num_steps, settings.batch_size
+    self._settings, self._segment = settings, segment
+    self._network, self._classes = network, tuple(classes)
+    self._codec = pairs.Codec(classes, with_labels=settings.labels == 'joint')
+    self._shape = (*shape[:-1], shape[-1] + self._codec.num_bits)
+    self._tx = optax.scale_by_adam()
+    common = {'null_site': network.num_sites, 'prediction': settings.prediction}
+    self._losses = {
+      trunk: diffusion.make_loss(
+        self._apply, drop_prompt=settings.drop_prompt * trunk, **common
+      )
+      for trunk in (True, False)
+    }
+    self._sample = diffusion.make_ddim(self._apply, **common)
+    self._update = jax.jit(self._make_update, static_argnames='first')
+
+  def init(self, key: jax.Array) -> GeneratorState:
+    x = jnp.zeros((1, *self._shape))
+    params = jax.jit(self._network.init)(
+      key, x, x[:, 0, 0, 0], jnp.zeros(1, int)
+    )
+    params = params['params']
+    return self._fresh(
+      params, jnp.tile(jnp.array([[1.0, 0.0]]), (self._network.num_sites, 1))
+    )
+
+  def begin(self, state: ts.TrainState, stage: int) -> ts.TrainState:
+    """Starts from the average; a new site from the prompt of the last one."""
+    held = state.generator
+    if stage == 0:
+      return state
+    params = denoiser.copy_site(held.average, stage - 1, stage)
+    return state.replace(generator=self._fresh(params, held.areas))
+
+  def step(
+    self, state: ts.TrainState, batch: ts.Batch, key: jax.Array, stage: int
+  ) -> tuple[ts.TrainState, ts.Metrics]:
+    generator, metrics = self._update(
+      state.generator, state.memory, batch, key, stage, first=stage == 0
+    )
+    return state.replace(generator=generator), metrics
+
+  def sample(
+    self, generator: GeneratorState, site: int, num: int, key: jax.Array
+  ) -> tuple[jax.Array, jax.Array | None]:
+    """Images (num, *s, c) in [0, 1] and labels of a site, ungated."""
+    x = self._sample(
+      generator.average,
+      key,
+      jnp.full(num, site),
+      shape=self._shape,
+      num_steps=self._settings.sample_steps,
+      guidance=self._settings.guidance,
+      chunk=min(self._settings.chunk, num),
+    )
+    return self._codec.decode(x)
+
+  def draw(
+    self, state: ts.TrainState, site: int, num_cases: int, key: jax.Array
+  ) -> tuple[ts.Batch, Mapping[str, float]]:
+    """Cases that pass the gate; without any that does, ungated ones.
+
+    The gate: all values finite, foreground within the range of the site, and
+    a label that the segmenter agrees with.
+
+    Raises:
+      InputError: no sample is finite.
+    """
+    num = int(np.ceil(num_cases * self._settings.oversample))
+    image, label = self.sample(state.generator, site, num, key)
+    found = self._segment(state.params, image)
+    label = found if label is None else label
+    image, label, found = (np.asarray(x) for x in (image, label, found))
+    finite = np.isfinite(image).reshape(num, -1).all(axis=1)
+    if not finite.any():
+      raise errors.InputError(
+        f'replay of site {site + 1}: found no finite sample among {num}; try a '
+        'smaller config.replay.lr'
+      )
+    sized = self._within_area(label, np.asarray(state.generator.areas[site]))
+    agrees = self._agreement(label, found) >= self._settings.agreement
+    passed = finite & sized & agrees
+    if not passed.any():
+      logging.warning(
+        'replay of site %d: the gate rejects all %d samples (100 %%); going on '
+        'with ungated ones',
+        site + 1,
+        num,
+      )
+    chosen = np.flatnonzero(passed if passed.any() else finite)
+    chosen = chosen[np.arange(num_cases) % len(chosen)]
+    batch = {
+      'image': image[chosen],
+      'label': label[chosen].astype(np.uint8),
+      'mask': np.ones(label[chosen].shape, np.uint8),
+    }
+    return batch, {
+      'replay/candidates': num,
+      'replay/accepted': int(passed.sum()),
+      'replay/rejected_not_finite': int((~finite).sum()),
+      'replay/rejected_area': int((~sized).sum()),
+      'replay/rejected_agreement': int((~agrees).sum()),
+    }
+
+  def _apply(self, params, x, t, site):
+    return self._network.apply({'params': params}, x, t, site)
+
+  def _fresh(self, params: Any, areas: jax.Array) -> GeneratorState:
+    copy = jax.tree.map(jnp.copy, params)
+    teacher = None
+    if self._settings.trunk == 'distill':
+      teacher = jax.tree.map(jnp.copy, params)
+    return GeneratorState(
+      params=params,
+      average=copy,
+      teacher=teacher,
+      opt_state=self._tx.init(params),
+      step=jnp.zeros((), jnp.int32),
+      areas=areas,
+    )
+
+  def _make_update(self, generator, memory, batch, key, stage, *, first: bool):
+    settings = self._settings
+    trunk = first or settings.trunk != 'frozen'
+    x = self._codec.encode(batch['image'], batch['label'])
+    new_key, old_key = jax.random.split(key)
+    loss_fn = self._losses[trunk]
+
+    def total(params):
+      loss, metrics = loss_fn(params, {'x': x, 'site': batch['site']}, new_key)
+      if first or settings.trunk != 'distill':
+        return loss, metrics
+      kept = self._distillation(params, generator.teacher, memory, old_key)
+      loss += settings.distill_weight * kept
+      return loss, metrics | {'loss/total': loss, 'loss/distill': kept}
+
+    grads, metrics = jax.grad(total, has_aux=True)(generator.params)
+    updates, opt_state = self._tx.update(grads, generator.opt_state)
+    length = jnp.asarray(settings.num_steps)[stage]
+    rate = settings.lr * 0.5 * (1 + jnp.cos(jnp.pi * generator.step / length))
+    allowed = denoiser.trainable(generator.params, stage, trunk)
+    params = jax.tree.map(
+      lambda p, u, m: p - rate * m * u, generator.params, updates, allowed
+    )
+    average = diffusion.ema(
+      generator.average, params, settings.ema_decay, generator.step
+    )
+    return generator.replace(
+      params=params,
+      average=average,
+      opt_state=opt_state,
+      step=generator.step + 1,
+      areas=self._widen(generator.areas, batch['label'], stage),
+    ), {f'generator/{name}': value for name, value in metrics.items()}
+
+  def _distillation(self, params, teacher, memory, key):
+    """Mean squared distance to the teacher on generated cases of the past."""
+    draw_key, time_key, noise_key = jax.random.split(key, 3)
+    past = memory_lib.draw(memory, self._settings.batch_size, draw_key)
+    x = self._codec.encode(past['image'], past['label'])
+    t = diffusion.stratified_times(time_key, len(x))
+    x = diffusion.diffuse(x, jax.random.normal(noise_key, x.shape), t)
+    wanted = self._apply(teacher, x, t, past['site'])
+    return jnp.mean((self._apply(params, x, t, past['site']) - wanted) ** 2)
+
+  def _widen(self, areas, label, stage):
+    shares = jnp.mean(label > 0, axis=tuple(range(1, label.ndim)))
+    low = jnp.minimum(areas[stage, 0], shares.min())
+    high = jnp.maximum(areas[stage, 1], shares.max())
+    return areas.at[stage].set(jnp.stack([low, high]))
+
+  def _within_area(self, label: np.ndarray, area: np.ndarray) -> np.ndarray:
+    margin = self._settings.area_margin
+    share = (label > 0).reshape(len(label), -1).mean(axis=1)
+    return (share >= area[0] * (1 - margin)) & (share <= area[1] * (1 + margin))
+
+  def _agreement(self, label: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Mean Dice over the classes that either has, 1 where none has any."""
+    scores = []
+    for a, b in zip(label, found, strict=True):
+      dice = metrics_lib.dice_per_label(a, b, self._classes)
+      dice = dice[~np.isnan(dice)]
+      scores.append(dice.mean() if dice.size else 1.0)
+    return np.array(scores)
+
+
+def _check(settings: Settings) -> None:
+  for field, allowed in (
+    ('trunk', TRUNKS),
+    ('labels', LABELS),
+    ('prediction', diffusion.PREDICTIONS),
+  ):
+    found = getattr(settings, field)
+    if found not in allowed:
+      raise ValueError(
+        f'replay.{field}: found {found!r}, allowed: {", ".join(allowed)}'
+      )
+  for field, least in (
+    ('num_steps', 1),
+    ('batch_size', 1),
+    ('sample_steps', 1),
+    ('chunk', 1),
+    ('oversample', 1),
+    ('lr', 0),
+    ('agreement', 0),
+    ('area_margin', 0),
+    ('distill_weight', 0),
+  ):
+    found = getattr(settings, field)
+    if np.min(found) < least:
+      raise ValueError(f'replay.{field}: found {found}, must be >= {least}')

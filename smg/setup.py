@@ -1,0 +1,127 @@
+"""From a config to the segmentation problem that it describes."""
+
+import pathlib
+
+from ml_collections import config_dict
+
+from common import augment, errors, synthetic
+from smg import denoiser, replay, sites, unet
+from smg import problem as problem_lib
+
+
+def create_problem(
+  config: config_dict.ConfigDict,
+) -> problem_lib.Segmentation:
+  """The sites, network, loss and generator of a config; all files are read.
+
+  Raises:
+    InputError: a field of the config or a file of the data cannot be used.
+  """
+  _check(config)
+  stations = create_sites(config)
+  problem = problem_lib.Segmentation(
+    stations,
+    num_unseen=len(config.unseen),
+    network=unet.UNet(
+      num_classes=1 + len(config.data.classes),
+      num_levels=config.model.num_levels,
+      num_channels=config.model.num_channels,
+    ),
+    scores=tuple(config.scores),
+    appearance=augment.Appearance(**config.appearance),
+    **config.loss,
+  )
+  problem.generator = create_generator(config, problem)
+  return problem
+
+
+def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:
+  """The sites of `stream` and `unseen`; the embedded ones are written first."""
+  folder = pathlib.Path(config.data.folder).expanduser()
+  if config.data.synthetic:
+    synthetic.write_sites(
+      folder,
+      shape=tuple(config.data.shape),
+      num_slices=config.data.num_slices,
+      num_train=config.data.num_train,
+      num_test=config.data.num_test,
+      seed=config.data.seed,
+    )
+  elif not config.data.folder:
+    raise errors.InputError(
+      'config.data.folder: missing; give the folder of the data, '
+      '--config.data.folder=DIR'
+    )
+
+  def fields(name: str) -> dict:
+    spec = config.sites[name].to_dict()
+    return spec | {'root': folder / spec.get('root', name)}
+
+  return sites.load_sites(
+    {name: fields(name) for name in config.stream},
+    {name: fields(name) for name in config.unseen},
+    shape=tuple(config.data.shape),
+    classes=tuple(config.data.classes),
+  )
+
+
+def create_generator(
+  config: config_dict.ConfigDict, problem: problem_lib.Segmentation
+) -> replay.SiteModulatedDiffusion:
+  """The diffusion model of `config.diffusion`."""
+  num_stages, fields = len(problem.stream), config.diffusion.to_dict()
+  network = fields.pop('network')
+  steps = tuple(fields.pop('num_steps'))
+  # The first stage teaches the trunk; one number more serves all later ones.
+  steps += steps[-1:] * (num_stages - len(steps))
+  if len(steps) != num_stages:
+    raise errors.InputError(
+      f'config.diffusion.num_steps: found {len(steps)} numbers, allowed at '
+      f'most one for each of the {num_stages} sites'
+    )
+  multiple = network['patch'] * 2 ** (network['num_levels'] - 1)
+  _check_sides(config, 'diffusion.network', multiple)
+  try:
+    return replay.SiteModulatedDiffusion(
+      denoiser.Denoiser(num_sites=num_stages, **network),
+      problem.segment,
+      shape=problem.image_shape,
+      classes=problem.classes,
+      settings=replay.Settings(num_steps=steps, **fields),
+    )
+  except (TypeError, ValueError) as error:
+    raise errors.InputError(f'config: {error}') from error
+
+
+def _check(config: config_dict.ConfigDict) -> None:
+  names = (*config.stream, *config.unseen)
+  if not config.stream:
+    raise errors.InputError('config.stream: found no site, must name some')
+  unknown = [name for name in names if name not in config.sites]
+  if unknown or len(set(names)) < len(names):
+    raise errors.InputError(
+      f'config.stream, config.unseen: found {names}, allowed each once of '
+      f'{", ".join(config.sites)}'
+    )
+  wrong = [name for name in config.scores if name not in problem_lib.METRICS]
+  if wrong or not config.scores:
+    raise errors.InputError(
+      f'config.scores: found {wrong or "none"}, allowed: '
+      f'{", ".join(problem_lib.METRICS)}'
+    )
+  _check_sides(config, 'model', 2**config.model.num_levels)
+  if config.model.num_channels < 4 or config.model.num_channels % 4:
+    raise errors.InputError(
+      f'config.model.num_channels: found {config.model.num_channels}, allowed: '
+      'multiples of 4'
+    )
+
+
+def _check_sides(
+  config: config_dict.ConfigDict, network: str, multiple: int
+) -> None:
+  if any(side < multiple or side % multiple for side in config.data.shape):
+    raise errors.InputError(
+      f'config.data.shape: found {tuple(config.data.shape)}, allowed: '
+      f'multiples of {multiple} (config.{network}), at least one each'
+    )

@@ -1,0 +1,473 @@
+"""Alignment on a quadratic and on a small network, in double precision."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from common import memory as memory_lib
+from common import methods, tree
+from common import train_state as ts
+from common.rules import (
+  aligned_rehearsal,
+  alignment,
+  descent,
+  pseudo_domains,
+)
+
+pytestmark = pytest.mark.usefixtures('x64')
+KEY = 0
+
+
+def _quadratic(params, batch, key):
+  """0.5 (w - x)^T H (w - x), with the H and the x of the batch."""
+  del key
+  gap = params['w'] - batch['x'][0]
+  value = 0.5 * gap @ (batch['h'][0] @ gap)
+  return value, {'loss/total': value}
+
+
+def _batch(seed: int) -> dict[str, jax.Array]:
+  rng = np.random.default_rng(seed)
+  root = rng.normal(size=(4, 4))
+  return {
+    'x': jnp.asarray(rng.normal(size=(1, 4))),
+    'h': jnp.asarray((root @ root.T + np.eye(4))[None] / 4),
+  }
+
+
+def _known():
+  """w, g_A, g_B, H_A, H_B."""
+  w = np.array([1.0, -2.0, 3.0, 0.5])
+  a, b = _batch(1), _batch(2)
+  h_a, h_b = np.asarray(a['h'][0]), np.asarray(b['h'][0])
+  g_a = h_a @ (w - np.asarray(a['x'][0]))
+  g_b = h_b @ (w - np.asarray(b['x'][0]))
+  return w, g_a, g_b, h_a, h_b
+
+
+def _aligned(loss=_quadratic, order='forward', **strength):
+  rule = alignment.make_aligned(
+    descent.make_gradient(loss), alignment.Strength(**strength), order=order
+  )
+  return lambda params, a, b: rule(params, a, b, jax.random.key(KEY))[0]
+
+
+def _on_quadratic(**kwargs) -> np.ndarray:
+  w = _known()[0]
+  return np.asarray(_aligned(**kwargs)({'w': w}, _batch(1), _batch(2))['w'])
+
+
+def test_estimators_on_a_quadratic():
+  _, g_a, g_b, h_a, h_b = _known()
+  alpha, ahead_of_a = 0.07, g_b - 0.07 * h_b @ g_a
+  expected = {
+    'exact': g_a + g_b - alpha * (h_a @ g_b + h_b @ g_a),
+    'meta': g_a + ahead_of_a - alpha * h_a @ ahead_of_a,
+    'first_order': g_a + ahead_of_a,
+  }
+  for estimator, value in expected.items():
+    np.testing.assert_allclose(
+      _on_quadratic(estimator=estimator, alpha=alpha), value, rtol=1e-12
+    )
+
+
+def test_symmetric_first_order_by_hand():
+  _, g_a, g_b, h_a, h_b = _known()
+  found = _on_quadratic(alpha=0.07, order='symmetric')
+  expected = g_a - 0.07 * h_a @ g_b + g_b - 0.07 * h_b @ g_a
+  np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_symmetric_meta_is_the_mean_of_both_orders():
+  w = _known()[0]
+  rule = _aligned(estimator='meta', alpha=0.07)
+  both = [rule({'w': w}, *_pair)['w'] for _pair in _orders()]
+  np.testing.assert_allclose(
+    _on_quadratic(estimator='meta', alpha=0.07, order='symmetric'),
+    np.mean(both, axis=0),
+    rtol=1e-12,
+  )
+
+
+def _orders():
+  return (_batch(1), _batch(2)), (_batch(2), _batch(1))
+
+
+def test_random_order_takes_either_and_is_half_of_both_on_average():
+  _, g_a, g_b, h_a, h_b = _known()
+  rule = alignment.make_aligned(
+    descent.make_gradient(_quadratic),
+    alignment.Strength(alpha=0.07),
+    order='random',
+  )
+  w = {'w': _known()[0]}
+  either = [g_a + g_b - 0.07 * curved for curved in (h_b @ g_a, h_a @ g_b)]
+  found = np.array(
+    [
+      rule(w, _batch(1), _batch(2), jax.random.key(i))[0]['w']
+      for i in range(60)
+    ]
+  )
+  nearest = [
+    min(range(2), key=lambda k: np.abs(one - either[k]).max()) for one in found
+  ]
+  for one, k in zip(found, nearest, strict=True):
+    np.testing.assert_allclose(one, either[k], rtol=1e-12)
+  assert 15 < sum(nearest) < 45
+
+
+@pytest.mark.parametrize('estimator', ['exact', 'meta', 'first_order'])
+@pytest.mark.parametrize('order', ['forward', 'symmetric'])
+def test_zero_strength_is_descent_on_both(estimator, order):
+  _, g_a, g_b, _, _ = _known()
+  found = _on_quadratic(estimator=estimator, alpha=0.0, order=order)
+  np.testing.assert_allclose(found, g_a + g_b, rtol=1e-12)
+
+
+def test_fixed_length_moves_by_alpha_and_meta_differentiates_it():
+  w, g_a, g_b, _, h_b = _known()
+  rho, length = 0.3, np.linalg.norm(g_a)
+  ahead = g_b - rho / length * h_b @ g_a
+  np.testing.assert_allclose(
+    _on_quadratic(alpha=rho, fixed_length=True), g_a + ahead, rtol=1e-12
+  )
+
+  def objective(params):
+    value_a, gradient = jax.value_and_grad(
+      lambda p: _quadratic(p, _batch(1), None)[0]
+    )(params)
+    there = jax.tree.map(
+      lambda p, g: p - rho * g / jnp.linalg.norm(g), params, gradient
+    )
+    return value_a + _quadratic(there, _batch(2), None)[0]
+
+  np.testing.assert_allclose(
+    _on_quadratic(estimator='meta', alpha=rho, fixed_length=True),
+    jax.grad(objective)({'w': w})['w'],
+    rtol=1e-10,
+  )
+
+
+def test_normalised_exact_descends_the_cosine():
+  w = {'w': jnp.asarray(_known()[0])}
+
+  def objective(params):
+    (a, g_a), (b, g_b) = (
+      jax.value_and_grad(lambda p, x=x: _quadratic(p, x, None)[0])(params)
+      for x in (_batch(1), _batch(2))
+    )
+    cosine = tree.dot(g_a, g_b) / (tree.norm(g_a) * tree.norm(g_b))
+    return a + b - 0.4 * cosine
+
+  np.testing.assert_allclose(
+    _on_quadratic(estimator='exact', alpha=0.4, normalize=True),
+    jax.grad(objective)(w)['w'],
+    rtol=1e-10,
+  )
+
+
+@pytest.mark.parametrize(
+  'strength',
+  [
+    {'estimator': 'first_order', 'fixed_length': True},
+    {'estimator': 'meta', 'fixed_length': True},
+    {'estimator': 'exact', 'normalize': True},
+    {'estimator': 'exact'},
+  ],
+)
+def test_safe_where_both_gradients_are_zero(strength):
+  batch = _batch(1)
+  found = _aligned(alpha=0.3, **strength)({'w': batch['x'][0]}, batch, batch)
+  np.testing.assert_array_equal(found['w'], 0)
+  measured = alignment.make_cosine(descent.make_gradient(_quadratic))(
+    {'w': batch['x'][0]}, batch, batch, jax.random.key(KEY)
+  )
+  assert measured == {'inner_product': 0, 'cosine': 0}
+
+
+def _network(params, batch, key):
+  """A small network with curvature of every order."""
+  del key
+  hidden = jnp.tanh(batch['x'] @ params['a'])
+  value = jnp.mean((jnp.sin(hidden @ params['b']) - batch['y']) ** 2)
+  return value, {'loss/total': value}
+
+
+def _network_case(seed: int):
+  rng = np.random.default_rng(seed)
+  params = {
+    'a': jnp.asarray(rng.normal(size=(3, 5))),
+    'b': jnp.asarray(rng.normal(size=(5, 2))),
+  }
+  batches = [
+    {
+      'x': jnp.asarray(rng.normal(size=(4, 3))),
+      'y': jnp.asarray(rng.normal(size=(4, 2))),
+    }
+    for _ in range(2)
+  ]
+  return params, *batches
+
+
+def _slope(gaps: list[float]) -> float:
+  """Order of convergence over successive halvings."""
+  return float(np.polyfit(np.arange(len(gaps)), -np.log2(gaps), 1)[0])
+
+
+def test_taylor_gap_quarters_when_alpha_halves():
+  """L(B; w - alpha g_A) = L(B) - alpha <g_A, g_B> + O(alpha^2)."""
+  _, g_a, _, _, _ = _known()
+  w, b, key = {'w': _known()[0]}, _batch(2), jax.random.key(KEY)
+  value = _quadratic(w, b, None)[0]
+  inner = alignment.inner_product(_quadratic, w, {'w': g_a}, b, key)
+  gaps = []
+  for alpha in 0.1 * 0.5 ** np.arange(5):
+    there = {'w': w['w'] - alpha * g_a}
+    gaps.append(abs(_quadratic(there, b, None)[0] - (value - alpha * inner)))
+  assert _slope(gaps) == pytest.approx(2, abs=0.05)
+
+
+def test_symmetric_first_order_becomes_exact():
+  params, a, b = _network_case(0)
+  gaps = []
+  for alpha in 0.02 * 0.5 ** np.arange(5):
+    found = [
+      _aligned(_network, order, estimator=estimator, alpha=alpha)(params, a, b)
+      for estimator, order in (
+        ('first_order', 'symmetric'),
+        ('exact', 'forward'),
+      )
+    ]
+    gaps.append(float(tree.norm(jax.tree.map(jnp.subtract, *found))))
+  assert _slope(gaps) == pytest.approx(2, abs=0.05)
+  one_sided = _aligned(_network, alpha=alpha)(params, a, b)
+  assert float(tree.norm(jax.tree.map(jnp.subtract, one_sided, found[1]))) > (
+    100 * gaps[-1]
+  )
+
+
+def test_meta_is_the_gradient_of_the_meta_objective():
+  params, a, b = _network_case(1)
+
+  def objective(p):
+    value, g = jax.value_and_grad(lambda q: _network(q, a, None)[0])(p)
+    there = jax.tree.map(lambda x, y: x - 0.2 * y, p, g)
+    return value + _network(there, b, None)[0]
+
+  found = _aligned(_network, estimator='meta', alpha=0.2)(params, a, b)
+  jax.tree.map(
+    functools.partial(np.testing.assert_allclose, rtol=1e-9),
+    found,
+    jax.grad(objective)(params),
+  )
+
+
+def test_exact_is_the_gradient_of_the_objective():
+  params, a, b = _network_case(2)
+
+  def objective(p):
+    (u, g), (v, h) = (
+      jax.value_and_grad(lambda q, x=x: _network(q, x, None)[0])(p)
+      for x in (a, b)
+    )
+    return u + v - 0.2 * tree.dot(g, h)
+
+  found = _aligned(_network, estimator='exact', alpha=0.2)(params, a, b)
+  jax.tree.map(
+    functools.partial(np.testing.assert_allclose, rtol=1e-9),
+    found,
+    jax.grad(objective)(params),
+  )
+
+
+def test_jvp_is_the_dot_product_of_gradients():
+  params, a, b = _network_case(3)
+  g_a, g_b = (jax.grad(lambda p, x=x: _network(p, x, None)[0])(params)
+              for x in (a, b))  # fmt: skip
+  found = alignment.inner_product(_network, params, g_a, b, jax.random.key(KEY))
+  np.testing.assert_allclose(found, tree.dot(g_a, g_b), rtol=1e-6)
+  measured = alignment.make_cosine(descent.make_gradient(_network))(
+    params, a, b, jax.random.key(KEY)
+  )
+  np.testing.assert_allclose(measured['inner_product'], found, rtol=1e-6)
+  expected = tree.dot(g_a, g_b) / tree.norm(g_a) / tree.norm(g_b)
+  np.testing.assert_allclose(measured['cosine'], expected, rtol=1e-9)
+
+
+def test_parallel_weighs_both_alignments():
+  def constant(value):
+    return lambda params, a, b, key: ({'w': value + a + b}, {'of': a})
+
+  both = alignment.parallel(constant(1.0), constant(10.0), (0.25, 0.75))
+  grads, metrics = both({}, (2.0, 3.0), (4.0, 5.0), jax.random.key(KEY))
+  assert grads['w'] == 0.25 * (1 + 2 + 3) + 0.75 * (10 + 4 + 5)
+  assert metrics == {'of': 2.0, 'arbitrary/of': 4.0}
+
+
+@pytest.mark.parametrize(
+  ('strength', 'order', 'message'),
+  [
+    ({'estimator': 'best'}, 'forward', "estimator: found 'best', allowed: ex"),
+    ({}, 'both', "order: found 'both', allowed: forward"),
+    ({'alpha': -1}, 'forward', 'alpha: found -1'),
+    ({'normalize': True}, 'forward', 'normalize: found True for first_order'),
+    (
+      {'estimator': 'exact', 'fixed_length': True},
+      'forward',
+      'fixed_length: found True for exact',
+    ),
+  ],
+)
+def test_bad_strengths_are_refused(strength, order, message):
+  with pytest.raises(ValueError, match=message):
+    alignment.make_aligned(
+      descent.make_gradient(_quadratic),
+      alignment.Strength(**strength),
+      order=order,
+    )
+
+
+def _pool(sites):
+  count = len(sites)
+  return {
+    'x': jnp.arange(count, dtype=jnp.float32),
+    'site': jnp.asarray(sites, jnp.int32),
+  }
+
+
+def _shift(batch, key):
+  del key
+  return batch | {'x': batch['x'] + 100}
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_sites_are_parted_and_not_shifted(seed):
+  pool = _pool([0, 3, 0, 3, 0, 3])
+  a, b = pseudo_domains.make_split('site', _shift)(pool, jax.random.key(seed))
+  assert len(set(np.asarray(a['site']))) == len(set(np.asarray(b['site']))) == 1
+  assert sorted([*a['x'], *b['x']]) == list(range(6))
+
+
+def test_which_site_comes_first_is_drawn():
+  split = pseudo_domains.make_split('site')
+  pool = _pool([0, 3, 0, 3])
+  first = {int(split(pool, jax.random.key(i))[0]['site'][0]) for i in range(12)}
+  assert first == {0, 3}
+
+
+@pytest.mark.parametrize(
+  ('mode', 'sites', 'shifted'),
+  [
+    ('site', [2, 2, 2, 2], True),
+    ('shift', [0, 1, 0, 1], True),
+    ('both', [0, 1, 0, 1], True),
+    ('random', [2, 2, 2, 2], False),
+  ],
+)
+def test_the_second_half_is_shifted(mode, sites, shifted):
+  split = pseudo_domains.make_split(mode, _shift)
+  a, b = split(_pool(sites), jax.random.key(1))
+  assert max(a['x']) < 100
+  assert bool((b['x'] >= 100).all()) == shifted
+
+
+def test_an_unknown_split_is_refused():
+  with pytest.raises(ValueError, match="pseudo_domains: found 'x', allowed"):
+    pseudo_domains.make_split('x')
+
+
+def _smg_step(settings, has_past, tx):
+  return methods.get('smg_er').make_step(
+    _points,
+    tx,
+    methods.Settings(alignment=settings, has_past=has_past),
+  )
+
+
+def _points(params, batch, key):
+  """0.5 mean |w - x|^2: the Hessian is the identity."""
+  del key
+  value = 0.5 * jnp.mean(jnp.sum((params['w'][None] - batch['x']) ** 2, -1))
+  return value, {'loss/total': value}
+
+
+def _smg_state(tx):
+  past = {'x': jnp.full((2, 2), 5.0), 'site': jnp.zeros(2, jnp.int32)}
+  memory = memory_lib.fill(memory_lib.create_memory(past, 2), past)
+  return ts.create_state({'w': jnp.zeros(2)}, tx, memory)
+
+
+INCOMING = {'x': jnp.full((2, 2), -1.0), 'site': jnp.ones(2, jnp.int32)}
+
+
+def test_orientational_steps_on_the_new_and_judges_on_the_old():
+  """g_new = 1, g_old = -5: the sum is 1 + (-5 - alpha)."""
+  tx = optax.sgd(1.0)
+  settings = aligned_rehearsal.Alignment(
+    alignment.Strength(alpha=0.5), arbitrary_weight=0
+  )
+  state, metrics = _smg_step(settings, True, tx)(
+    _smg_state(tx), INCOMING, jax.random.key(0)
+  )
+  np.testing.assert_allclose(state.params['w'], -(1 - 5 - 0.5))
+  assert metrics['loss/total'] == 1 and metrics['other/loss/total'] == 30.25
+
+
+def test_both_alignments_are_weighed():
+  """By site the pseudo-domains are the new and the old, in random order."""
+  tx = optax.sgd(1.0)
+  settings = aligned_rehearsal.Alignment(
+    alignment.Strength(alpha=0.5),
+    orientational_weight=0.25,
+    arbitrary_weight=0.75,
+  )
+  step = _smg_step(settings, True, tx)
+  found = {
+    float(step(_smg_state(tx), INCOMING, jax.random.key(i))[0].params['w'][0])
+    for i in range(12)
+  }
+  old_last, new_last = -(1 - 5 - 0.5), -(-5 + 1 + 2.5)
+  assert found == {old_last, 0.25 * old_last + 0.75 * new_last}
+
+
+def test_without_weights_it_is_plain_replay():
+  tx = optax.sgd(1.0)
+  settings = aligned_rehearsal.Alignment(
+    orientational_weight=0, arbitrary_weight=0
+  )
+  state, _ = _smg_step(settings, True, tx)(
+    _smg_state(tx), INCOMING, jax.random.key(0)
+  )
+  np.testing.assert_allclose(state.params['w'], 4)
+
+
+@pytest.mark.parametrize('weight', [0.0, 0.5])
+def test_the_first_stage_does_not_look_at_the_memory(weight):
+  tx = optax.sgd(1.0)
+  settings = aligned_rehearsal.Alignment(
+    alignment.Strength(alpha=0.0), arbitrary_weight=weight
+  )
+  state, _ = _smg_step(settings, False, tx)(
+    _smg_state(tx), INCOMING, jax.random.key(0)
+  )
+  np.testing.assert_allclose(state.params['w'], -2 if weight else -1)
+
+
+def test_the_probe_looks_at_the_batches_of_the_step():
+  tx = optax.sgd(1.0)
+  probe = methods.get('smg_er').make_probe(
+    _points, methods.Settings(has_past=True)
+  )
+  found = probe(_smg_state(tx), INCOMING, jax.random.key(0))
+  np.testing.assert_allclose(found['inner_product/orientational'], -10)
+  np.testing.assert_allclose(found['cosine/arbitrary'], -1, rtol=1e-6)
+  assert methods.get('er').make_probe(_points, methods.Settings()) is None
+
+
+def test_negative_weights_are_refused():
+  with pytest.raises(ValueError, match='arbitrary_weight: found -1'):
+    aligned_rehearsal.Alignment(arbitrary_weight=-1)

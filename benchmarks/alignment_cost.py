@@ -11,7 +11,7 @@ before its first update. The last line is one JSON object:
 
     first_order, meta, exact   time of an update / time of a plain gradient
     plain_s                    seconds of a plain gradient
-    peak_gib                   by estimator, `plain` is an update of `sequential`
+    peak_gib                   by estimator; `plain`: an update of `sequential`
 """
 
 import argparse
@@ -117,9 +117,7 @@ def _make_update(args: argparse.Namespace, estimator: str):
   from common.rules import aligned_rehearsal, alignment
 
   params, loss, batch, past = _problem(args)
-  tx = optim.create_optimizer(
-    'adam', schedule=optax.constant_schedule(1e-4)
-  )
+  tx = optim.create_optimizer('adam', schedule=optax.constant_schedule(1e-4))
   shift = augment.make_shift(augment.Appearance())
   name = 'sequential' if estimator == 'plain' else 'smg'
   strength = alignment.Strength(

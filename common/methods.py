@@ -170,10 +170,13 @@ def _smg_batches(settings):
   def replay(memory, size, key):
     return draw(memory, settings.num_replayed or size, key)
 
+  part = (
+    pseudo_domains.make_split
+    if settings.has_past
+    else pseudo_domains.make_views
+  )
   return aligned_rehearsal.make_batches(
-    pseudo_domains.make_split(
-      settings.alignment.pseudo_domains, settings.shift
-    ),
+    part(settings.alignment.pseudo_domains, settings.shift),
     replay if settings.has_past else None,
   )
 

@@ -64,8 +64,8 @@ def get_config() -> config_dict.ConfigDict:
   config.alignment.pseudo_domains = 'both'
 
   config.appearance = config_dict.ConfigDict()
-  config.appearance.contrast = 1.0
-  config.appearance.invert = 0.3
+  config.appearance.contrast = 0.5
+  config.appearance.invert = 0.1
   config.appearance.bias = 0.3
   config.appearance.noise = 0.08
   config.appearance.blur = 1.0
@@ -107,7 +107,7 @@ def get_config() -> config_dict.ConfigDict:
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 8
   config.train.accumulate = False
-  config.train.num_steps = (120,)
-  config.train.log_every = 5
-  config.train.checkpoint_every = 60
+  config.train.num_steps = (200,)
+  config.train.log_every = 10
+  config.train.checkpoint_every = 100
   return config

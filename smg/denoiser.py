@@ -143,12 +143,11 @@ class Denoiser(nn.Module):
       x = blocks(x, width, f'down_{level}')
       skips.append(x)
     x += Attention(self.num_heads, name='attention')(x, tokens)
-    for level, width in reversed(list(enumerate(widths))):
-      skip = skips[level]
-      if level + 1 < self.num_levels:
-        x = nn.Dense(width * 2 ** (x.ndim - 2), name=f'double_{level}')(x)
-        x = from_depth(x, 2, width)
-      x = jnp.concatenate([x, skip], axis=-1)
+    x = blocks(x, widths[-1], 'middle')
+    for level in reversed(range(self.num_levels - 1)):
+      width = widths[level]
+      x = nn.Dense(width * 2 ** (x.ndim - 2), name=f'double_{level}')(x)
+      x = jnp.concatenate([from_depth(x, 2, width), skips[level]], axis=-1)
       x = nn.Dense(width, name=f'merge_{level}')(x)
       x = blocks(x, width, f'up_{level}')
     return x
@@ -231,7 +230,8 @@ class Attention(nn.Module):
     flat = GroupNorm(name='norm')(x).reshape(x.shape[0], -1, features)
     shape = (*flat.shape[:1], -1, self.num_heads, features // self.num_heads)
     query = nn.Dense(features, name='query')(flat).reshape(shape)
-    key = nn.Dense(features, name='key')(tokens).reshape(shape)
+    # A bias would add the same to all scores of a query.
+    key = nn.Dense(features, use_bias=False, name='key')(tokens).reshape(shape)
     value = nn.Dense(features, name='value')(tokens).reshape(shape)
     scores = jnp.einsum('bnhd,bkhd->bhnk', query, key) * shape[-1] ** -0.5
     mixed = jnp.einsum('bhnk,bkhd->bnhd', nn.softmax(scores), value)
@@ -252,7 +252,8 @@ class GroupNorm(nn.Module):
   ) -> jax.Array:
     """(b, *s, c), modulated by scale and shift, (b, 2 c)."""
     b, c = x.shape[0], x.shape[-1]
-    groups = math.gcd(c, _MAX_GROUPS)
+    # A group of a single channel would undo the bias before it.
+    groups = 1 if c % 2 else math.gcd(c // 2, _MAX_GROUPS)
     gain = self.param('scale', nn.initializers.ones_init(), (1, c))
     bias = self.param('bias', nn.initializers.zeros_init(), (1, c))
     if scale_shift is not None:

@@ -362,7 +362,7 @@ def test_which_site_comes_first_is_drawn():
 @pytest.mark.parametrize(
   ('mode', 'sites', 'shifted'),
   [
-    ('site', [2, 2, 2, 2], True),
+    ('site', [0, 1, 0, 1], False),
     ('shift', [0, 1, 0, 1], True),
     ('both', [0, 1, 0, 1], True),
     ('random', [2, 2, 2, 2], False),
@@ -373,6 +373,24 @@ def test_the_second_half_is_shifted(mode, sites, shifted):
   a, b = split(_pool(sites), jax.random.key(1))
   assert max(a['x']) < 100
   assert bool((b['x'] >= 100).all()) == shifted
+
+
+@pytest.mark.parametrize('mode', ['site', 'both', 'shift'])
+def test_one_site_is_seen_as_itself_and_shifted(mode):
+  views = pseudo_domains.make_views(mode, _shift)
+  a, b = views(_pool([2, 2, 2]), jax.random.key(1))
+  np.testing.assert_array_equal(a['x'], [0, 1, 2])
+  np.testing.assert_array_equal(b['x'], [100, 101, 102])
+
+
+@pytest.mark.parametrize(
+  ('mode', 'shift'), [('random', _shift), ('both', None)]
+)
+def test_one_site_without_a_shift_is_halved(mode, shift):
+  a, b = pseudo_domains.make_views(mode, shift)(
+    _pool([2, 2, 2, 2]), jax.random.key(1)
+  )
+  assert sorted([*a['x'], *b['x']]) == [0, 1, 2, 3]
 
 
 def test_an_unknown_split_is_refused():

@@ -19,25 +19,30 @@ NET = denoiser.Denoiser(
 )
 SITES = jnp.array([2, 0, 1, 3])  # The last one is the null prompt.
 TIMES = jnp.array([0.1, 0.9, 0.4, 0.6])
-_init_net = jax.jit(NET.init)
 _apply = jax.jit(lambda params, *args: NET.apply({'params': params}, *args))
 
 
+def _images(shape=(8, 12, 3)):
+  return np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
+
+
 @functools.cache
-def _init(shape=(8, 12, 3)):
-  x = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
-  return _init_net(jax.random.key(0), x, TIMES, SITES)['params'], x
+def _init():
+  x = _images()
+  return jax.jit(NET.init)(jax.random.key(0), x, TIMES, SITES)['params'], x
 
 
+@functools.cache
 def _trained(shape=(8, 12, 3)):
   """Parameters none of which is at its start."""
-  params, x = _init(shape)
-  rng = np.random.default_rng(1)
+  x, rng = _images(shape), np.random.default_rng(1)
+  like = jax.eval_shape(NET.init, jax.random.key(0), x, TIMES, SITES)['params']
 
-  def move(p):
-    return p + 0.1 * rng.normal(size=p.shape).astype(np.float32)
+  def draw(path, leaf):
+    p = 0.2 * rng.normal(size=leaf.shape) + (path[-1].key == 'scale')
+    return jnp.asarray(p, jnp.float32)
 
-  return jax.tree.map(move, params), x
+  return jax.tree_util.tree_map_with_path(draw, like), x
 
 
 def _is_site(path):
@@ -85,9 +90,9 @@ def test_samples_keep_to_themselves(shape):
     assert (np.abs(other - y).max((1, 2, 3)) > 1e-3).all()
 
 
-@pytest.mark.parametrize('shape', [(8, 12, 3), (4, 4, 8, 2)])
-def test_the_gradient_reaches_every_parameter(shape):
-  params, x = _trained(shape)
+@pytest.mark.parametrize('shape', [(8, 12, 3), (8, 8, 12, 2)])
+def test_the_gradient_reaches_every_parameter(x64, shape):
+  params, x = jax.tree.map(lambda p: p.astype(np.float64), _trained(shape))
 
   @jax.jit
   def grad(sites):
@@ -95,9 +100,10 @@ def test_the_gradient_reaches_every_parameter(shape):
       lambda p: jnp.sum(_apply(p, x, TIMES, sites) ** 2 * (1 + x))
     )(params)
 
-  for path, leaf in _flat(grad(SITES)):
-    rows = jnp.abs(leaf) if leaf.ndim == 1 else jnp.abs(leaf).reshape(-1)
-    assert (rows > 0).mean() > 0.95, path
+  grads = grad(SITES)
+  largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(grads))
+  for path, leaf in _flat(grads):
+    assert np.mean(np.abs(leaf) > 1e-12 * largest) > 0.95, path
   for path, leaf in _flat(grad(jnp.array([1, 3, 1, 3]))):
     if _is_site(path):
       moved = np.abs(leaf).reshape(3, -1).max(1) > 0
@@ -105,7 +111,7 @@ def test_the_gradient_reaches_every_parameter(shape):
 
 
 def test_the_masks_name_rows_and_trunk():
-  params, _ = _init()
+  params, _ = _trained()
   for trunk in (False, True):
     masks = denoiser.trainable(params, 1, trunk)
     for (path, mask), leaf in zip(
@@ -210,7 +216,7 @@ def test_group_norm_is_the_slow_one():
   params = {'params': {'scale': gain, 'bias': bias}}
   found = denoiser.GroupNorm().apply(params, x, scale_shift)
   for i in range(2):
-    for group in np.split(np.arange(12), 4):  # gcd(12, 8) groups
+    for group in np.split(np.arange(12), 2):  # gcd(6, 8) groups
       y = x[i][..., group]
       y = (y - y.mean()) / np.sqrt(y.var() + 1e-5)
       y = y * gain[0, group] + bias[0, group]

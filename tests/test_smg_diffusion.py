@@ -247,10 +247,14 @@ def test_samples_of_a_network_do_not_depend_on_their_number():
     num_sites=2, num_channels=4, num_levels=2, token_dim=6, num_heads=2
   )
   shape, sites = (8, 12, 2), jnp.array([0, 1, 1, 0, 1])
-  init = jax.jit(net.init)(
-    jax.random.key(0), jnp.zeros((1, *shape)), jnp.zeros(1), sites[:1]
+  like = jax.eval_shape(
+    net.init, jax.random.key(0), jnp.zeros((1, *shape)), jnp.zeros(1), sites[:1]
   )
-  params = jax.tree.map(lambda p: p + 0.05, init['params'])
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda p: jnp.asarray(0.2 * rng.normal(size=p.shape), p.dtype),
+    like['params'],
+  )
   sampler = diffusion.make_ddpm(
     lambda params, *args: net.apply({'params': params}, *args), null_site=NULL
   )

@@ -62,9 +62,10 @@ def make_batches(
   """The batches of one step.
 
   Args:
-    split: of the pool into pseudo-domains.
+    split: of the pool of incoming and replayed cases into pseudo-domains, or
+      of the incoming ones where there is no past.
     draw: (memory, size of the incoming batch, key) -> replayed batch; None at
-      the first stage, whose pool is the incoming batch.
+      the first stage.
   """
   join = jax.jit(
     lambda a, b: jax.tree.map(lambda x, y: jnp.concatenate([x, y]), a, b)

@@ -23,9 +23,9 @@ def make_split(mode: str = 'site', shift: Shift | None = None) -> Split:
 
   Args:
     mode: 'site': sites are ranked at random and the halves part them as far as
-      their sizes allow; from a pool of one site the second half gets a
-      simulated shift of appearance instead. 'shift': halves at random, the
-      second is always shifted. 'both': by site and shifted. 'random': neither.
+      their sizes allow. 'shift': halves at random, and the second one gets a
+      simulated shift of appearance. 'both': by site and shifted. 'random':
+      neither.
     shift: simulates an appearance; None leaves images as they are. The pool
       has the field 'site' (b,), integers.
 
@@ -49,15 +49,24 @@ def make_split(mode: str = 'site', shift: Shift | None = None) -> Split:
       jax.tree.map(lambda x, i=indices: x[i], pool)
       for indices in (order[:half], order[half : 2 * half])
     )
-    if shift is None or mode == 'random':
+    if shift is None or mode not in ('shift', 'both'):
       return a, b
-    shifted = shift(b, shift_key)
-    if mode == 'site':
-      alone = jnp.all(pool['site'] == pool['site'][0])
-      shifted = jax.tree.map(lambda x, y: jnp.where(alone, x, y), shifted, b)
-    return a, shifted
+    return a, shift(b, shift_key)
 
   return split
+
+
+def make_views(mode: str = 'site', shift: Shift | None = None) -> Split:
+  """(batch, key) -> pseudo-domains where there is but one site.
+
+  The batch itself and its shifted copy: the same anatomy, so that they differ
+  in nothing but appearance, and as many items as at later stages. Where nothing
+  is shifted, halves at random.
+  """
+  if shift is None or mode == 'random':
+    return make_split('random')
+  shifted = jax.jit(shift)
+  return lambda batch, key: (batch, shifted(batch, key))
 
 
 def _ranks(sites: jax.Array, key: jax.Array) -> jax.Array:

@@ -1,8 +1,10 @@
-"""A stream of synthetic registration tasks that look like what they stand for.
+"""Synthetic streams that look like what they stand for.
 
-`brain_mr` and `abdomen_ct` register different people, `lung_ct` two phases of
-breathing, `abdomen_mr_ct` two scanners. Anatomies are formulas that are drawn
-at deformed coordinates, so images are sharp and the ground truth is exact.
+Registration: `brain_mr` and `abdomen_ct` register different people, `lung_ct`
+two phases of breathing, `abdomen_mr_ct` two scanners. Segmentation: six sites
+that image the prostate, each with a scanner and patients of its own. Anatomies
+are formulas that are drawn at deformed coordinates, so images are sharp and the
+ground truth is exact.
 """
 
 from common.synthetic.sites import SITES, write_sites

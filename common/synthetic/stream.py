@@ -2,23 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent import futures
-import csv
-import json
 import os
 import pathlib
-import shutil
-import tempfile
 from typing import Any
 
 import numpy as np
 
-from common import errors, volumes
+from common import errors
+from common.synthetic import folder as folder_lib
 from common.synthetic import tasks
 
 DEFAULT_SHAPE = (40, 32, 40)
 NUM_LANDMARKS = 28
 _VERSION = 1
-_MANIFEST = 'stream.json'
 _SPLITS = ('train', 'val')
 
 
@@ -47,27 +43,10 @@ def write_stream(
     InputError: `root` holds something else or cannot be written, or a
       parameter is out of range.
   """
-  root = pathlib.Path(root)
   manifest = _manifest(shape, num_train, num_test, seed)
-  if _is_complete(root, manifest):
-    return
-  try:
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = pathlib.Path(
-      tempfile.mkdtemp(prefix=f'.{root.name}.', dir=root.parent)
-    )
-  except OSError as error:
-    raise errors.InputError(
-      f'{root}: folder: found {error.strerror}, allowed a writable place'
-    ) from error
-  try:
-    _write_tasks(partial, manifest)
-    text = json.dumps(manifest, indent=2) + '\n'
-    (partial / _MANIFEST).write_text(text, encoding='utf-8')
-    partial.chmod(0o755)
-    _publish(partial, root, manifest)
-  finally:
-    shutil.rmtree(partial, ignore_errors=True)
+  folder_lib.write_once(
+    root, manifest, lambda path: _write_tasks(path, manifest)
+  )
 
 
 def ground_truth(
@@ -109,45 +88,11 @@ def _manifest(
     raise errors.InputError(
       f'shape: found {shape}, allowed three whole numbers, 8 or more'
     )
-  counts = {'num_train': num_train, 'num_test': num_test}
-  for name, value in counts.items():
-    if not 1 <= value <= 999:
-      raise errors.InputError(f'{name}: found {value}, allowed 1 to 999')
-  if seed < 0:
-    raise errors.InputError(f'seed: found {seed}, allowed 0 or more')
-  names = [task.name for task in tasks.TASKS]
-  return (
-    {'version': _VERSION, 'tasks': names, 'shape': shape}
-    | counts
-    | {'seed': seed}
+  counts = folder_lib.check_counts(
+    num_train=num_train, num_test=num_test, seed=seed
   )
-
-
-def _is_complete(root: pathlib.Path, manifest: Mapping[str, Any]) -> bool:
-  """Whether the stream is there; InputError if something else is."""
-  if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-    return False
-  try:
-    found = json.loads((root / _MANIFEST).read_text(encoding='utf-8'))
-  except (OSError, ValueError):
-    found = 'files without a readable stream.json'
-  if found != manifest:
-    raise errors.InputError(
-      f'{root}: synthetic stream: found {found}, allowed {dict(manifest)}:'
-      ' name another folder or remove this one'
-    )
-  return True
-
-
-def _publish(
-  partial: pathlib.Path, root: pathlib.Path, manifest: Mapping[str, Any]
-) -> None:
-  try:
-    os.replace(partial, root)
-  except OSError:
-    # Another process may have finished the same stream in the meantime.
-    if not _is_complete(root, manifest):
-      raise
+  names = [task.name for task in tasks.TASKS]
+  return {'version': _VERSION, 'tasks': names, 'shape': shape} | counts
 
 
 def _write_tasks(root: pathlib.Path, manifest: Mapping[str, Any]) -> None:
@@ -184,13 +129,13 @@ def _write_tables(
         path = folder / 'landmarks' / row['landmarks']
         _write_landmarks(path, task, fixed, moving, shape, seed)
       rows.append(row)
-  _write_csv(folder / 'pairs.csv', list(rows[0]), rows)
+  folder_lib.save_table(folder / 'pairs.csv', list(rows[0]), rows)
   if task.label_names:
     labels = [
       {'value': value, 'name': name}
       for value, name in enumerate(task.label_names, 1)
     ]
-    _write_csv(folder / 'label_names.csv', ['value', 'name'], labels)
+    folder_lib.save_table(folder / 'label_names.csv', ['value', 'name'], labels)
 
 
 def _write_landmarks(
@@ -209,7 +154,7 @@ def _write_landmarks(
   for side, name, points in zip(
     ('fixed', 'moving'), (fixed, moving), both, strict=True
   ):
-    order, flips = _layout(task.scan(name).orientation)
+    order, flips = folder_lib.layout(task.scan(name).orientation)
     for column, (axis, flip) in enumerate(zip(order, flips, strict=True)):
       values = shape[axis] - 1 - points[:, axis] if flip else points[:, axis]
       columns[f'{side}_{"xyz"[column]}_vox'] = values
@@ -217,17 +162,7 @@ def _write_landmarks(
     {name: f'{values[i]:.6f}' for name, values in columns.items()}
     for i in range(len(both[0]))
   ]
-  _write_csv(path, list(columns), rows)
-
-
-def _write_csv(
-  path: pathlib.Path, header: list[str], rows: list[dict[str, Any]]
-) -> None:
-  path.parent.mkdir(exist_ok=True)
-  with open(path, 'w', encoding='utf-8', newline='') as file:
-    writer = csv.DictWriter(file, header, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
+  folder_lib.save_table(path, list(columns), rows)
 
 
 def _write_case(
@@ -241,34 +176,7 @@ def _write_case(
   arrays = {'images': rendered.image, 'masks': rendered.mask}
   if task.label_names:
     arrays['labels'] = rendered.label
-  order, flips = _layout(task.scan(name).orientation)
-  affine = _stored_affine(task.affine(shape), shape, order, flips)
+  affine, orientation = task.affine(shape), task.scan(name).orientation
   for kind, array in arrays.items():
-    stored = np.transpose(array, order)
-    stored = np.flip(stored, [i for i, flip in enumerate(flips) if flip])
     path = folder / kind / f'{name}.nii.gz'
-    volumes.save_volume(path, np.ascontiguousarray(stored), affine=affine)
-
-
-def _layout(orientation: str) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-  """For each stored axis: which RAS axis it is, and whether it runs back."""
-  order = tuple(
-    next(i for i, pair in enumerate(('RL', 'AP', 'SI')) if code in pair)
-    for code in orientation
-  )
-  return order, tuple(code in 'LPI' for code in orientation)
-
-
-def _stored_affine(
-  affine: np.ndarray,
-  shape: tuple[int, ...],
-  order: tuple[int, ...],
-  flips: tuple[bool, ...],
-) -> np.ndarray:
-  """Affine of the stored array, from that of the RAS array."""
-  change = np.zeros((4, 4))
-  change[3, 3] = 1.0
-  for column, (axis, flip) in enumerate(zip(order, flips, strict=True)):
-    change[axis, column] = -1.0 if flip else 1.0
-    change[axis, 3] = shape[axis] - 1 if flip else 0.0
-  return affine @ change
+    folder_lib.save_oriented(path, array, affine, orientation)

@@ -17,6 +17,7 @@ from common.synthetic import (
   deformation,
   motion,
   scanner,
+  seeds,
   solids,
 )
 
@@ -98,8 +99,8 @@ class Task:
     """The map from the case `name` to the anatomy that all people share."""
     scan = self.scan(name)
     person = name.removesuffix(scan.suffix)
-    return scan.pose(_generator(seed, self.name, name, 'motion')) + (
-      self.person(_generator(seed, self.name, person, 'person'))
+    return scan.pose(seeds.generator(seed, self.name, name, 'motion')) + (
+      self.person(seeds.generator(seed, self.name, person, 'person'))
     )
 
 
@@ -121,7 +122,7 @@ def render(
   points = deformation.apply(task.steps(name, seed), points)
   drawing = task.draw(points.astype(np.float32))
   scan, edge = task.scan(name), task.spacing(shape)
-  rng = _generator(seed, task.name, name, 'scanner')
+  rng = seeds.generator(seed, task.name, name, 'scanner')
   expose = scanner.expose_mr if scan.mr else scanner.expose_ct
   image = expose(rng, drawing.parts, scan.values, edge, tuple(shape))
   if scan.stripped:
@@ -163,14 +164,9 @@ def landmarks(
     sides.append(task.to_voxels(points, shape).T)
   last = np.asarray(shape) - 1
   inside = np.all([(p >= 0) & (p <= last) for p in sides], axis=(0, 2))
-  rng = _generator(seed, task.name, fixed, 'landmarks')
+  rng = seeds.generator(seed, task.name, fixed, 'landmarks')
   chosen = rng.permutation(np.flatnonzero(inside))[:count]
   return sides[0][chosen], sides[1][chosen]
-
-
-def _generator(seed: int, *address: str) -> np.random.Generator:
-  words = [int.from_bytes(word.encode(), 'little') for word in address]
-  return np.random.default_rng([seed, *words])
 
 
 _EXHALE_CT = chest.CT | {'lung': -740.0}

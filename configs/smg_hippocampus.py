@@ -1,0 +1,45 @@
+"""Hippocampus in T1-weighted MR of two sites, sagittal slices.
+
+    python -m smg.train --config=configs/smg_hippocampus.py \\
+      --config.data.folder=DIR --workdir=runs/hippocampus
+
+DIR holds `segmentation/hippocampus_mr/washu/` and, as the site `vanderbilt`,
+`registration/hippocampus_mr/` (its first 40 cases), each with images/ and
+labels/. The other order: --config.stream="('vanderbilt','washu')".
+"""
+
+from ml_collections import config_dict
+
+from configs import smg_synthetic
+
+# As patterns of file names.
+_FIRST_40 = ('hippocampus_0*', 'hippocampus_1[0-6]?', 'hippocampus_17[0-2]')
+
+
+def get_config() -> config_dict.ConfigDict:
+  """Every voxel 1 mm, for two CPU cores."""
+  config = smg_synthetic.get_config()
+  config.stream, config.unseen = ('washu', 'vanderbilt'), ()
+  config.data.synthetic = False
+  config.data.folder = ''
+  config.data.shape = (64, 48)
+  config.data.classes = (1,)
+  site = {
+    'format': 'nifti',
+    'slice_axis': 0,
+    'spacing': (1.0, 1.0),
+    'label_values': ((1, 1), (2, 1)),
+    'train_slices': 'labelled',
+  }
+  config.sites = config_dict.ConfigDict(
+    {
+      'washu': site
+      | {
+        'root': 'segmentation/hippocampus_mr/washu',
+        'group_pattern': r'^\d+',
+      },
+      'vanderbilt': site
+      | {'root': 'registration/hippocampus_mr', 'cases': _FIRST_40},
+    }
+  )
+  return config

@@ -37,6 +37,14 @@ class Appearance:
   blur: float = 1.0
   mix: float = 0.5
 
+  def __post_init__(self):
+    for name, value in dataclasses.asdict(self).items():
+      most = float('inf') if name in ('bias', 'noise') else 1
+      if not 0 <= value <= most:
+        raise ValueError(
+          f'appearance.{name}: found {value}, allowed 0 to {most}'
+        )
+
 
 def make_shift(
   appearance: Appearance,
@@ -102,7 +110,8 @@ def _add_noise(images: jax.Array, key: jax.Array, strength: float) -> jax.Array:
   level_key, noise_key = jax.random.split(key)
   level = jax.random.uniform(level_key, (len(images),), maxval=strength)
   level = level.reshape((-1,) + (1,) * (images.ndim - 1))
-  real, imaginary = level * jax.random.normal(noise_key, (2, *images.shape))
+  noise = jax.random.normal(noise_key, (2, *images.shape))
+  real, imaginary = level[None] * noise
   return jnp.hypot(images + real, imaginary)
 
 

@@ -76,6 +76,11 @@ class Stream:
     Raises:
       InputError: the loss is not finite, or a checkpoint cannot be written.
     """
+    if self._keeps_past_sites and len(self._problem.stream) == 1:
+      _say(
+        'one site: alignment to previous sites starts at stage 2, of which '
+        'there is none'
+      )
     state, position = self._start()
     self._log = metric_log.MetricLog(self._log_path, step=position.step)
     since = time.monotonic() - position.wall_s
@@ -121,6 +126,11 @@ class Stream:
         rng.stream(self._plan.seed, 'generator/init')
       )
     return ts.create_state(params, self._tx, memory, generator)
+
+  @property
+  def _keeps_past_sites(self) -> bool:
+    """Whether the memory is filled between stages, and not by steps."""
+    return self._method.memory in ('kept', 'generated')
 
   def _capacity(self) -> int:
     if self._method.memory == 'reservoir':
@@ -197,7 +207,7 @@ class Stream:
       return self._generator.begin(state, phase.stage)
     if self._method.one_model_per_site:
       return self._create_state().replace(step=state.step)
-    if self._method.memory in ('kept', 'generated'):
+    if self._keeps_past_sites:
       return self._remember(phase, state)
     return state
 

@@ -13,6 +13,7 @@ from ml_collections import config_dict
 from common import errors, files, methods, optim, report, results, stream
 from common import plan as plan_lib
 from common import problem as problem_lib
+from common import train_state as ts
 from common.rules import aligned_rehearsal, alignment
 
 CreateProblem = Callable[[config_dict.ConfigDict], problem_lib.Problem]
@@ -68,6 +69,24 @@ def evaluate(
     InputError: the workdir has no checkpoint, or one of another network.
   """
   problem = create_problem(config)
+  state, _ = restore(problem, config, workdir)
+  sites = [*problem.stream, *problem.unseen]
+  rows = [problem.evaluate(state.params, i) for i in range(len(sites))]
+  results.write_evaluation(workdir, sites, rows)
+  for line in results.table(problem, rows):
+    print(line)
+
+
+def restore(
+  problem: problem_lib.Problem,
+  config: config_dict.ConfigDict,
+  workdir: pathlib.Path,
+) -> tuple[ts.TrainState, plan_lib.Position]:
+  """The newest checkpoint of a run.
+
+  Raises:
+    InputError: the workdir has no checkpoint, or one of another network.
+  """
   plan = create_plan(config, len(problem.stream))
   if not (workdir / 'checkpoints').is_dir():
     raise errors.InputError(
@@ -76,11 +95,7 @@ def evaluate(
   restored = create_stream(problem, config, plan, workdir).restore()
   if restored is None:
     raise errors.InputError(f'{workdir / "checkpoints"}: found no checkpoint')
-  sites = [*problem.stream, *problem.unseen]
-  rows = [problem.evaluate(restored[0].params, i) for i in range(len(sites))]
-  results.write_evaluation(workdir, sites, rows)
-  for line in results.table(problem, rows):
-    print(line)
+  return restored
 
 
 def create_plan(

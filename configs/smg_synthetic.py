@@ -72,13 +72,13 @@ def get_config() -> config_dict.ConfigDict:
   config.appearance.mix = 0.5
 
   config.diffusion = config_dict.ConfigDict()
-  config.diffusion.num_steps = (400, 200)
+  config.diffusion.num_steps = (800, 250)
   config.diffusion.batch_size = 16
-  config.diffusion.lr = 2e-3
+  config.diffusion.lr = 3e-3
   config.diffusion.ema_decay = 0.99
   config.diffusion.prediction = 'v'
   config.diffusion.drop_prompt = 0.1
-  config.diffusion.trunk = 'frozen'
+  config.diffusion.trunk = 'distill'
   config.diffusion.distill_weight = 1.0
   config.diffusion.labels = 'joint'
   config.diffusion.sample_steps = 50

@@ -46,7 +46,7 @@ class Segmentation:
     **loss: float,
   ):
     num_stream = len(all_sites) - num_unseen
-    self._sites, self._network = tuple(all_sites), network
+    self.sites, self._network = tuple(all_sites), network
     self._chunk, first = chunk, all_sites[0]
     self.classes, self.image_shape = (
       first.classes,
@@ -69,13 +69,20 @@ class Segmentation:
     return jax.jit(self._network.init)(key, x)['params']
 
   def num_train(self, site: int) -> int:
-    return self._sites[site].num_train()
+    return self.sites[site].num_train()
 
   def load_train(self, items: Sequence[tuple[int, int]]) -> ts.Batch:
-    parts = [self._sites[site].load_train([case]) for site, case in items]
+    parts = [self.sites[site].load_train([case]) for site, case in items]
     return {
       name: np.concatenate([part[name] for part in parts]) for name in parts[0]
     }
+
+  def real_images(self, site: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images of a site that are trained on and others, (n, *s, c) each."""
+    station = self.sites[site]
+    training = station.load_train(range(station.num_train()))['image']
+    held_out = [station.prepared(case).image for case in station.test]
+    return training, np.concatenate(held_out)
 
   def segment(self, params: ts.Params, images: np.ndarray) -> np.ndarray:
     """Classes (n, *s) of images (n, *s, c), a chunk at a time."""
@@ -93,7 +100,7 @@ class Segmentation:
 
   def evaluate(self, params: ts.Params, site: int) -> list[problem_lib.Row]:
     """Scores of whole cases: the slices of a volume are put together again."""
-    station, rows = self._sites[site], []
+    station, rows = self.sites[site], []
     for case in station.test:
       prepared = station.prepared(case)
       found = self.segment(params, prepared.image) * prepared.mask
@@ -117,7 +124,7 @@ class Segmentation:
   ) -> None:
     """Segmentations of every site, and generated beside real pairs."""
     rows = []
-    for site in self._sites:
+    for site in self.sites:
       prepared = site.prepared(site.test[0])
       first = figures.fullest(prepared.label)
       one = slice(first, first + 1)
@@ -137,7 +144,7 @@ class Segmentation:
 
   def _gallery_row(self, state: ts.TrainState, number: int):
     """Name, real and generated pairs of a site."""
-    site, num = self._sites[number], figures.NUM_SHOWN
+    site, num = self.sites[number], figures.NUM_SHOWN
     chosen = np.linspace(0, site.num_train() - 1, num).astype(int)
     image, label = self.generator.sample(
       state.generator, number, num, jax.random.key(number)
@@ -180,7 +187,7 @@ class Segmentation:
 
   def _spec(self, name: str) -> metrics_lib.MetricSpec:
     spec = metrics_lib.METRICS[name]
-    units = {_unit(site) for site in self._sites}
+    units = {_unit(site) for site in self.sites}
     if spec.unit != 'mm' or 'mm' in units:
       return spec
     return metrics_lib.MetricSpec(spec.higher_is_better, 'px')

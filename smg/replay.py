@@ -24,6 +24,9 @@ from smg import denoiser, diffusion, pairs
 
 TRUNKS = ('frozen', 'distill', 'finetune')
 LABELS = ('joint', 'pseudo')
+# Every stage begins with a moment estimate of nothing and a site that is new.
+_WARMUP = 20  # steps
+_MAX_NORM = 1.0  # of the gradient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +117,9 @@ class SiteModulatedDiffusion:
     self._network, self._classes = network, tuple(classes)
     self._codec = pairs.Codec(classes, with_labels=settings.labels == 'joint')
     self._shape = (*shape[:-1], shape[-1] + self._codec.num_bits)
-    self._tx = optax.scale_by_adam()
+    self._tx = optax.chain(
+      optax.clip_by_global_norm(_MAX_NORM), optax.scale_by_adam(b2=0.99)
+    )
     common = {'null_site': network.num_sites, 'prediction': settings.prediction}
     self._losses = {
       trunk: diffusion.make_loss(
@@ -249,6 +254,7 @@ class SiteModulatedDiffusion:
     updates, opt_state = self._tx.update(grads, generator.opt_state)
     length = jnp.asarray(settings.num_steps)[stage]
     rate = settings.lr * 0.5 * (1 + jnp.cos(jnp.pi * generator.step / length))
+    rate *= jnp.minimum(1, (generator.step + 1) / _WARMUP)
     allowed = denoiser.trainable(generator.params, stage, trunk)
     params = jax.tree.map(
       lambda p, u, m: p - rate * m * u, generator.params, updates, allowed
@@ -267,7 +273,8 @@ class SiteModulatedDiffusion:
   def _distillation(self, params, teacher, memory, key):
     """Mean squared distance to the teacher on generated cases of the past."""
     draw_key, time_key, noise_key = jax.random.split(key, 3)
-    past = memory_lib.draw(memory, self._settings.batch_size, draw_key)
+    num = max(1, self.batch_size // 2)
+    past = memory_lib.draw(memory, num, draw_key)
     x = self._codec.encode(past['image'], past['label'])
     t = diffusion.stratified_times(time_key, len(x))
     x = diffusion.diffuse(x, jax.random.normal(noise_key, x.shape), t)

@@ -18,9 +18,9 @@ def create_problem(
     InputError: a field of the config or a file of the data cannot be used.
   """
   _check(config)
-  stations = create_sites(config)
+  appearance = create_appearance(config)
   problem = problem_lib.Segmentation(
-    stations,
+    create_sites(config),
     num_unseen=len(config.unseen),
     network=unet.UNet(
       num_classes=1 + len(config.data.classes),
@@ -28,7 +28,7 @@ def create_problem(
       num_channels=config.model.num_channels,
     ),
     scores=tuple(config.scores),
-    appearance=augment.Appearance(**config.appearance),
+    appearance=appearance,
     **config.loss,
   )
   problem.generator = create_generator(config, problem)
@@ -63,6 +63,14 @@ def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:
     shape=tuple(config.data.shape),
     classes=tuple(config.data.classes),
   )
+
+
+def create_appearance(config: config_dict.ConfigDict) -> augment.Appearance:
+  """The shift of `config.appearance`, checked before any file is read."""
+  try:
+    return augment.Appearance(**config.appearance)
+  except ValueError as error:
+    raise errors.InputError(f'config.{error}') from error
 
 
 def create_generator(

@@ -161,6 +161,24 @@ def test_the_null_site_has_no_adapters():
   assert np.isnan(after[:3]).all()
 
 
+@pytest.mark.parametrize('way', ['attention', 'prompt'])
+def test_the_prompt_modulates_and_is_attended_to(way):
+  params, x = _trained()
+  x, t = x[:1].repeat(4, 0), TIMES[:1].repeat(4)
+  params = jax.tree_util.tree_map_with_path(
+    lambda path, p: 0 * p if _is_site(path) and p.shape[1:] != (2, 6) else p,
+    params,
+  )
+  # With one way closed the other still tells the sites apart; with none, no.
+  closed = params | {way: jax.tree.map(jnp.zeros_like, params[way])}
+  y = np.asarray(_apply(closed, x, t, SITES))
+  assert np.abs(y[1:] - y[:1]).max((1, 2, 3)).min() > 1e-3
+  both = ('attention', 'prompt')
+  closed |= {name: jax.tree.map(jnp.zeros_like, params[name]) for name in both}
+  y = np.asarray(_apply(closed, x, t, SITES))
+  np.testing.assert_allclose(y, y[:1].repeat(4, 0), atol=1e-5)
+
+
 def test_a_copied_site_behaves_like_its_source():
   params, x = _trained()
   x, t = x[:1].repeat(4, 0), TIMES[:1].repeat(4)

@@ -5,8 +5,8 @@ import dataclasses
 import fnmatch
 import pathlib
 
-from common import errors
-from samcl import cases, pairings, specs, tables
+from common import errors, tables
+from samcl import cases, pairings, specs
 
 SUFFIXES = ('.nii.gz', '.nii')
 

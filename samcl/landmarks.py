@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
-from common import errors, grids
-from samcl import cases, tables
+from common import errors, grids, tables
+from samcl import cases
 
 _SIDES = ('fixed', 'moving')
 

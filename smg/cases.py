@@ -7,7 +7,6 @@ Intensities are scaled to [0, 1] before the volume is resampled.
 """
 
 import dataclasses
-import fnmatch
 import pathlib
 
 import numpy as np
@@ -15,7 +14,6 @@ import numpy as np
 from common import errors, grids, rasters, volumes
 from smg import specs
 
-EXTENSIONS = {'nifti': ('.nii.gz', '.nii'), 'png': ('.png',)}
 _PERCENTILES = {'nifti': (0.5, 99.5), 'png': None}
 
 
@@ -74,36 +72,6 @@ class Prepared:
     for c, value in first.items():
       out[label == c] = value
     return out
-
-
-def find(spec: specs.Spec) -> tuple[Case, ...]:
-  """The cases of a site by name; all their files are there.
-
-  Raises:
-    InputError: a folder or file is missing; there are no images, or none for
-      an entry of `spec.cases`; a case has two files of a kind.
-  """
-  files = {kind: _list(spec, kind) for kind in specs.KINDS}
-  if not files['image']:
-    raise errors.InputError(
-      f'{spec.root / spec.images}: images: found none that end with'
-      f' {spec.image_suffix!r} and {EXTENSIONS[spec.format]}, allowed one or'
-      f' more (site {spec.name})'
-    )
-  needed = [k for k in specs.KINDS if spec.place(k) is not None]
-  names = _choose(spec, list(files['image']))
-  for kind in needed:
-    folder, suffix = spec.place(kind)
-    for name in names:
-      if name not in files[kind]:
-        raise errors.InputError(
-          f'{folder / (name + suffix)}: {kind}: found no file, allowed'
-          f' {EXTENSIONS[spec.format]}: case {name} of site {spec.name} needs'
-          ' it'
-        )
-  return tuple(
-    Case(name, **{kind: files[kind][name] for kind in needed}) for name in names
-  )
 
 
 def prepare(
@@ -193,60 +161,6 @@ def scale(
       low, high = float(data.min()), float(data.max())
   scaled = np.clip((data.astype(np.float64) - low) / (high - low), 0, 1)
   return scaled.astype(np.float32).reshape(*data.shape[:3], -1)
-
-
-def _list(spec: specs.Spec, kind: str) -> dict[str, pathlib.Path]:
-  """The files of a kind by case, sorted."""
-  if spec.place(kind) is None:
-    return {}
-  folder, suffix = spec.place(kind)
-  if not folder.is_dir():
-    raise errors.InputError(
-      f'{folder}: {kind}s: found no folder, allowed an existing one'
-      f' (site {spec.name})'
-    )
-  places = [p for p in map(spec.place, specs.KINDS) if p is not None]
-  sharing = [other for place, other in places if place == folder]
-  found: dict[str, pathlib.Path] = {}
-  for path in sorted(folder.iterdir()):
-    stem = _stem(path.name, spec.format)
-    if stem is None or suffix != _longest(stem, sharing):
-      continue
-    name = stem.removesuffix(suffix)
-    if name in found:
-      raise errors.InputError(
-        f'{path}: {kind}: found {found[name].name} beside it, allowed one file'
-        f' for case {name}'
-      )
-    found[name] = path
-  return dict(sorted(found.items()))
-
-
-def _stem(name: str, file_format: str) -> str | None:
-  """A file name without extension; None if hidden or of another format."""
-  for extension in EXTENSIONS[file_format]:
-    if name.lower().endswith(extension) and not name.startswith('.'):
-      return name[: -len(extension)]
-  return None
-
-
-def _longest(stem: str, suffixes: list[str]) -> str | None:
-  return max((s for s in suffixes if stem.endswith(s)), key=len, default=None)
-
-
-def _choose(spec: specs.Spec, names: list[str]) -> list[str]:
-  if spec.cases is None:
-    return names
-  chosen = set()
-  for entry in spec.cases:
-    fits = {n for n in names if n == entry or fnmatch.fnmatchcase(n, entry)}
-    if not fits:
-      raise errors.InputError(
-        f'sites.{spec.name}.cases: found {entry!r} without an image in'
-        f' {spec.root / spec.images}, allowed names or patterns of its images'
-      )
-    chosen |= fits
-  return sorted(chosen)
 
 
 def _load(path: pathlib.Path, kind: str, spec: specs.Spec) -> grids.Volume:

@@ -10,20 +10,17 @@ Whatever belongs to one site is row `site` of a table whose name starts with
 `site_`; everything else is the trunk, which all sites share.
 """
 
-from collections.abc import Callable
-import itertools
-import math
 from typing import Any
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from common import conv
+from smg import layers
 
 Params = Any
 _PREFIX = 'site_'
-_MAX_GROUPS = 8
+_ZEROS = nn.initializers.zeros_init()
 # Of the sites' tables: Adam moves all entries alike, and these have far to go.
 _GAIN = 10
 
@@ -99,15 +96,17 @@ class Denoiser(nn.Module):
     tokens = self._prompt(site)
     condition = self._condition(t, tokens)
     shape = x.shape
-    x = to_depth(x, self.patch)
+    x = layers.to_depth(x, self.patch)
     depth = x.shape[-1]
     x += SiteMix(self.num_sites, name='mix_in')(x, site)
-    h = Conv(self.num_channels, name='stem')(x)
+    h = layers.Conv(self.num_channels, name='stem')(x)
     h = self._levels(h, condition, tokens, site)
-    h = Conv(depth, zero=True, name='head')(nn.silu(GroupNorm(name='norm')(h)))
+    h = layers.Conv(depth, draw=_ZEROS, name='head')(
+      nn.silu(layers.GroupNorm(name='norm')(h))
+    )
     x = h + Bypass(name='bypass')(x, condition)
     x += SiteMix(self.num_sites, name='mix_out')(x, site)
-    return from_depth(x, self.patch, shape[-1])
+    return layers.from_depth(x, self.patch, shape[-1])
 
   def _prompt(self, site: jax.Array) -> jax.Array:
     """(b,) -> (b, num_tokens, token_dim)."""
@@ -120,7 +119,9 @@ class Denoiser(nn.Module):
   def _condition(self, t: jax.Array, tokens: jax.Array) -> jax.Array:
     """What modulates every block, (b, 4 num_channels)."""
     width = 4 * self.num_channels
-    time = nn.Dense(width, name='time_0')(embed(t, 2 * self.num_channels))
+    time = nn.Dense(width, name='time_0')(
+      layers.embed(t, 2 * self.num_channels)
+    )
     flat = tokens.reshape(tokens.shape[0], -1)
     mixed = nn.silu(time + nn.Dense(width, name='prompt')(flat))
     return nn.silu(nn.Dense(width, name='time_1')(mixed))
@@ -139,7 +140,7 @@ class Denoiser(nn.Module):
     skips = []
     for level, width in enumerate(widths):
       if level:
-        x = nn.Dense(width, name=f'half_{level}')(to_depth(x, 2))
+        x = nn.Dense(width, name=f'half_{level}')(layers.to_depth(x, 2))
       x = blocks(x, width, f'down_{level}')
       skips.append(x)
     x += Attention(self.num_heads, name='attention')(x, tokens)
@@ -147,7 +148,9 @@ class Denoiser(nn.Module):
     for level in reversed(range(self.num_levels - 1)):
       width = widths[level]
       x = nn.Dense(width * 2 ** (x.ndim - 2), name=f'double_{level}')(x)
-      x = jnp.concatenate([from_depth(x, 2, width), skips[level]], axis=-1)
+      x = jnp.concatenate(
+        [layers.from_depth(x, 2, width), skips[level]], axis=-1
+      )
       x = nn.Dense(width, name=f'merge_{level}')(x)
       x = blocks(x, width, f'up_{level}')
     return x
@@ -169,10 +172,12 @@ class Block(nn.Module):
   def __call__(
     self, x: jax.Array, condition: jax.Array, site: jax.Array
   ) -> jax.Array:
-    h = Conv(self.features, name='conv_0')(nn.silu(GroupNorm(name='norm_0')(x)))
+    h = layers.Conv(self.features, name='conv_0')(
+      nn.silu(layers.GroupNorm(name='norm_0')(x))
+    )
     scale_shift = nn.Dense(2 * self.features, name='modulate')(condition)
-    h = nn.silu(GroupNorm(name='norm_1')(h, scale_shift))
-    y = Conv(self.features, name='conv_1')(h)
+    h = nn.silu(layers.GroupNorm(name='norm_1')(h, scale_shift))
+    y = layers.Conv(self.features, name='conv_1')(h)
     return x + y + self._adapt(h, site)
 
   def _adapt(self, h: jax.Array, site: jax.Array) -> jax.Array:
@@ -227,7 +232,7 @@ class Attention(nn.Module):
   def __call__(self, x: jax.Array, tokens: jax.Array) -> jax.Array:
     """(b, *s, c) and (b, k, d) -> (b, *s, c)."""
     features = x.shape[-1]
-    flat = GroupNorm(name='norm')(x).reshape(x.shape[0], -1, features)
+    flat = layers.GroupNorm(name='norm')(x).reshape(x.shape[0], -1, features)
     shape = (*flat.shape[:1], -1, self.num_heads, features // self.num_heads)
     query = nn.Dense(features, name='query')(flat).reshape(shape)
     # A bias would add the same to all scores of a query.
@@ -237,99 +242,6 @@ class Attention(nn.Module):
     mixed = jnp.einsum('bhnk,bkhd->bnhd', nn.softmax(scores), value)
     out = nn.Dense(features, name='out')(mixed.reshape(flat.shape))
     return out.reshape(x.shape)
-
-
-class GroupNorm(nn.Module):
-  """Group normalisation, scale and shift as one affine map per channel.
-
-  Statistics are taken of each channel, then of the group: reductions that keep
-  the last axis, which are the fast ones on CPU.
-  """
-
-  @nn.compact
-  def __call__(
-    self, x: jax.Array, scale_shift: jax.Array | None = None
-  ) -> jax.Array:
-    """(b, *s, c), modulated by scale and shift, (b, 2 c)."""
-    b, c = x.shape[0], x.shape[-1]
-    # A group of a single channel would undo the bias before it.
-    groups = 1 if c % 2 else math.gcd(c // 2, _MAX_GROUPS)
-    gain = self.param('scale', nn.initializers.ones_init(), (1, c))
-    bias = self.param('bias', nn.initializers.zeros_init(), (1, c))
-    if scale_shift is not None:
-      scale, shift = jnp.split(scale_shift, 2, axis=-1)
-      gain, bias = gain * (1 + scale), bias * (1 + scale) + shift
-    flat = x.reshape(b, -1, c)
-
-    def mean(y: jax.Array) -> jax.Array:
-      y = jnp.mean(y, axis=1).reshape(b, groups, -1)
-      y = jnp.broadcast_to(jnp.mean(y, axis=-1, keepdims=True), y.shape)
-      return y.reshape(b, c)
-
-    centre = mean(flat)
-    variance = jnp.maximum(mean(flat * flat) - centre * centre, 0)
-    gain *= jax.lax.rsqrt(variance + 1e-5)
-    bias -= gain * centre
-    return (flat * gain[:, None] + bias[:, None]).reshape(x.shape)
-
-
-class Conv(nn.Module):
-  """3x3 or 3x3x3 convolution with bias."""
-
-  features: int
-  zero: bool = False
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    draw = nn.initializers.zeros_init() if self.zero else _KERNEL
-    rank = x.ndim - 2
-    shape = (3,) * rank + (x.shape[-1], self.features)
-    kernel = self.param('kernel', draw, shape)
-    bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
-    if rank == 3:
-      return conv.conv3d(x, kernel, bias)
-    layout = ('NHWC', 'HWIO', 'NHWC')
-    y = jax.lax.conv_general_dilated(
-      x, kernel, (1, 1), 'SAME', dimension_numbers=layout
-    )
-    return y + bias.reshape((1,) * (rank + 1) + (-1,))
-
-
-_KERNEL: Callable[..., jax.Array] = nn.initializers.lecun_normal()
-
-
-def embed(t: jax.Array, size: int) -> jax.Array:
-  """Sines and cosines of (b,) times in [0, 1], (b, size).
-
-  Angles 1000 t / 10000^(i / (size / 2)) (Ho et al., "Denoising diffusion
-  probabilistic models", NeurIPS 2020, appendix B).
-  """
-  exponents = jnp.arange(size // 2) / (size // 2)
-  angles = 1000 * t[:, None] * (10_000.0**-exponents)[None]
-  return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
-
-
-def to_depth(x: jax.Array, side: int) -> jax.Array:
-  """(b, *s, c) -> (b, *(s / side), side^d c): cubes become channels."""
-  b, *sides, c = x.shape
-  rank = len(sides)
-  split = itertools.chain.from_iterable((n // side, side) for n in sides)
-  x = x.reshape(b, *split, c)
-  outer, inner = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
-  x = x.transpose(0, *outer, *inner, 2 * rank + 1)
-  return x.reshape(b, *(n // side for n in sides), side**rank * c)
-
-
-def from_depth(x: jax.Array, side: int, channels: int) -> jax.Array:
-  """The inverse of `to_depth`, which had `channels` channels."""
-  b, *sides, _ = x.shape
-  rank = len(sides)
-  x = x.reshape(b, *sides, *(side,) * rank, channels)
-  order = itertools.chain.from_iterable(
-    (i, i + rank) for i in range(1, rank + 1)
-  )
-  x = x.transpose(0, *order, 2 * rank + 1)
-  return x.reshape(b, *(n * side for n in sides), channels)
 
 
 def _rows(table: jax.Array, site: jax.Array) -> jax.Array:

@@ -1,24 +1,19 @@
 """Segmentation sites: cases of a folder, loaded as batches of arrays."""
 
 from collections.abc import Iterable, Mapping, Sequence
-import csv
 import dataclasses
 import functools
-import pathlib
-import re
 from typing import Any
 
 import numpy as np
 
-from common import errors, rng
+from common import errors
 from smg import cases as cases_lib
-from smg import specs
+from smg import folders, specs
 
 Batch = dict[str, np.ndarray]
 Case = cases_lib.Case
 Cases = tuple[Case, ...]
-
-_TEST_FRACTION = 0.25
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,7 +110,9 @@ def load_sites(
   for spec in parsed:
     _check_fits(spec, parsed[0], shape, classes)
   sites = tuple(
-    Site(spec.name, spec, classes, shape, *_split(spec, spec.name in stream))
+    Site(
+      spec.name, spec, classes, shape, *folders.split(spec, spec.name in stream)
+    )
     for spec in parsed
   )
   _check_separate(sites[: len(stream)], sites)
@@ -198,126 +195,3 @@ def _check_separate(stream: Sequence[Site], sites: Sequence[Site]) -> None:
           f'{case.image}: split: found among the test cases of {site.name} and'
           f' the train cases of {trained[case.image.resolve()]}, allowed one'
         )
-
-
-def _split(spec: specs.Spec, is_trained: bool) -> tuple[Cases, Cases]:
-  """Train and test cases of a site."""
-  found = cases_lib.find(spec)
-  groups = {case.name: _group(spec, case.name) for case in found}
-  path = _split_file(spec)
-  if path is None:
-    tested = _draw(spec, sorted(set(groups.values())), is_trained)
-    splits = {
-      name: 'test' if group in tested else 'train'
-      for name, group in groups.items()
-    }
-  else:
-    splits = _read_split(spec, path, groups)
-  parts = {
-    split: tuple(case for case in found if splits[case.name] == split)
-    for split in ('train', 'test')
-  }
-  for split in ('train', 'test') if is_trained else ('test',):
-    if not parts[split]:
-      raise errors.InputError(
-        f'{path or spec.root}: {split} cases: found none, allowed one or more'
-        f' (site {spec.name})'
-      )
-  return parts['train'], parts['test']
-
-
-def _group(spec: specs.Spec, name: str) -> str:
-  """What a case is kept together by; its own name where nothing is said."""
-  if spec.group_pattern is None:
-    return name
-  match = re.search(spec.group_pattern, name)
-  group = match and match.group(1 if match.re.groups else 0)
-  if not group:
-    raise errors.InputError(
-      f'sites.{spec.name}.group_pattern: found {spec.group_pattern!r} without'
-      f' a group in case {name!r}, allowed a pattern that every case matches'
-    )
-  return group
-
-
-def _split_file(spec: specs.Spec) -> pathlib.Path | None:
-  if spec.split is not None:
-    return spec.root / spec.split if spec.split else None
-  path = spec.root / 'split.csv'
-  if path.is_file() and spec.test_fraction is not None:
-    raise errors.InputError(
-      f'sites.{spec.name}.test_fraction: found {spec.test_fraction} beside'
-      f" {path}, allowed one of them; the field split '' leaves the file aside"
-    )
-  return path if path.is_file() else None
-
-
-def _draw(spec: specs.Spec, groups: list[str], is_trained: bool) -> set[str]:
-  """The groups to test on; a site that is trained on keeps one to train."""
-  fraction = spec.test_fraction
-  if fraction is None:
-    fraction = _TEST_FRACTION if is_trained else 1.0
-  num = max(1, int(fraction * len(groups) + 0.5))
-  if is_trained and len(groups) < 2:
-    raise errors.InputError(
-      f'{spec.root}: cases: found {groups} as the only group, allowed two or'
-      f' more to draw train and test cases of site {spec.name}'
-    )
-  if is_trained:
-    num = min(num, len(groups) - 1)
-  order = rng.host(spec.split_seed, f'split/{spec.name}').permutation(
-    len(groups)
-  )
-  return {groups[i] for i in order[:num]}
-
-
-def _read_split(
-  spec: specs.Spec, path: pathlib.Path, groups: Mapping[str, str]
-) -> dict[str, str]:
-  """The split of every case, from a file with the columns case, split."""
-  splits: dict[str, str] = {}
-  for number, (name, split) in enumerate(_read_rows(path), 1):
-    if split not in ('train', 'test') or name in splits:
-      raise errors.InputError(
-        f'{path}: row {number}: found {name!r}, {split!r}, allowed train or'
-        ' test, once for each case'
-      )
-    splits[name] = split
-  missing = [name for name in groups if name not in splits]
-  if missing:
-    raise errors.InputError(
-      f'{path}: case: found no row for {missing[:5]}, allowed one for each case'
-      f' of site {spec.name} (field "cases" leaves some aside)'
-    )
-  seen: dict[str, str] = {}
-  for name, group in groups.items():
-    if seen.setdefault(group, splits[name]) != splits[name]:
-      raise errors.InputError(
-        f'{path}: split: found group {group!r} in train and test, allowed one'
-        f' (sites.{spec.name}.group_pattern)'
-      )
-  return splits
-
-
-def _read_rows(path: pathlib.Path) -> list[tuple[str, str]]:
-  try:
-    with open(path, newline='', encoding='utf-8-sig') as file:
-      rows = [[c.strip() for c in row] for row in csv.reader(file)]
-  except (OSError, UnicodeDecodeError, csv.Error) as error:
-    raise errors.InputError(
-      f'{path}: file: found {type(error).__name__},'
-      ' allowed a comma-separated text file'
-    ) from error
-  header, *rows = [row for row in rows if any(row)] or [[]]
-  if 'case' not in header or 'split' not in header:
-    raise errors.InputError(
-      f'{path}: columns: found {header}, allowed those with case, split'
-    )
-  at = header.index('case'), header.index('split')
-  for number, row in enumerate(rows, 1):
-    if len(row) != len(header):
-      raise errors.InputError(
-        f'{path}: row {number}: found {len(row)} values,'
-        f' allowed {len(header)}, one for each column'
-      )
-  return [(row[at[0]], row[at[1]]) for row in rows]

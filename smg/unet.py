@@ -9,23 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from common import conv
+from smg import layers
 
 _GROUPS = 4
-
-
-class Conv(nn.Module):
-  """Cross-correlation with a cubic kernel, zero padding and a bias."""
-
-  features: int
-  size: int = 3
-  stride: int = 1
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    shape = (self.size,) * (x.ndim - 2) + (x.shape[-1], self.features)
-    kernel = self.param('kernel', nn.initializers.he_normal(), shape)
-    bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
-    return conv.conv(x, kernel, bias, stride=self.stride)
+_DRAW = nn.initializers.he_normal()
 
 
 class Up(nn.Module):
@@ -54,7 +41,9 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     for i, stride in enumerate((self.stride, 1)):
-      x = Conv(self.features, stride=stride, name=f'conv_{i}')(x)
+      x = layers.Conv(
+        self.features, stride=stride, draw=_DRAW, name=f'conv_{i}'
+      )(x)
       x = nn.GroupNorm(num_groups=_GROUPS, name=f'norm_{i}')(x)
       x = nn.leaky_relu(x)
     return x
@@ -97,4 +86,4 @@ class UNet(nn.Module):
       x = Up(features, name=f'up_{level}')(x)
       x = jnp.concatenate([skips[level], x], axis=-1)
       x = Block(features, name=f'merge_{level}')(x)
-    return Conv(self.num_classes, size=1, name='head')(x)
+    return layers.Conv(self.num_classes, size=1, draw=_DRAW, name='head')(x)

@@ -793,7 +793,7 @@ def test_no_labelled_slice(root: pathlib.Path) -> None:
 @pytest.mark.parametrize(
   ('text', 'part'),
   [
-    ('', 'columns: found []'),
+    ('', 'rows: found none'),
     ('case,fold\np,1\n', "columns: found ['case', 'fold'], allowed those with"),
     ('case,split\np\n', 'row 1: found 1 values, allowed 2'),
     ('case,split\np,train\nq,val\n', "row 2: found 'q', 'val', allowed train"),

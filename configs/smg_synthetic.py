@@ -72,7 +72,7 @@ def get_config() -> config_dict.ConfigDict:
   config.appearance.mix = 0.5
 
   config.diffusion = config_dict.ConfigDict()
-  config.diffusion.num_steps = (800, 250)
+  config.diffusion.num_steps = (700, 200)
   config.diffusion.batch_size = 16
   config.diffusion.lr = 3e-3
   config.diffusion.ema_decay = 0.99

@@ -110,9 +110,8 @@ def draw_gallery(
   figures.save(
     figure,
     path,
-    f'After stage {stage}: training pairs of every past site and pairs that '
-    'the diffusion model generates for it, drawn at random; contours are '
-    'labels.',
+    f'After stage {stage}: test pairs of every past site and pairs that the '
+    'diffusion model generates for it, drawn at random; contours are labels.',
   )
 
 

@@ -143,17 +143,26 @@ class Segmentation:
       figures.draw_gallery(folder / f'gallery_stage{stage}.png', rows, stage)
 
   def _gallery_row(self, state: ts.TrainState, number: int):
-    """Name, real and generated pairs of a site."""
+    """Name, real and generated pairs of a site; the real ones are test cases.
+
+    So no image that was trained on is in the workdir, not even as a picture.
+    """
     site, num = self.sites[number], figures.NUM_SHOWN
-    chosen = np.linspace(0, site.num_train() - 1, num).astype(int)
+    tested = [site.prepared(case) for case in site.test]
+    real = {
+      name: np.concatenate([getattr(case, name) for case in tested])
+      for name in ('image', 'label')
+    }
+    chosen = np.linspace(0, len(real['image']) - 1, num).astype(int)
+    real = {name: array[chosen] for name, array in real.items()}
     image, label = self.generator.sample(
       state.generator, number, num, jax.random.key(number)
     )
     label = self.segment(state.params, image) if label is None else label
     generated = {'image': np.asarray(image), 'label': np.asarray(label)}
     return site.name, *(
-      {name: _shown(site, batch[name]) for name in ('image', 'label')}
-      for batch in (site.load_train(chosen), generated)
+      {name: _shown(site, array) for name, array in batch.items()}
+      for batch in (real, generated)
     )
 
   def _logits(self, params: ts.Params, images: jax.Array) -> jax.Array:

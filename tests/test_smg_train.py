@@ -11,6 +11,8 @@ import time
 import numpy as np
 import pytest
 
+from smg import sites
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SMALL = (
   '--config.train.num_steps=(3,)',
@@ -105,10 +107,10 @@ def test_a_run_killed_while_its_generator_learns_ends_the_same(folder, whole):
 
 
 def test_no_training_image_is_in_the_workdir(folder, whole):
-  """Neither an array that was trained on, nor a row of one, nor a file."""
-  sys.path.insert(0, str(ROOT))
-  from smg import sites
+  """Neither an array that was trained on nor a row or a column of one.
 
+  Pictures show test cases.
+  """
   fields = {'format': 'nifti', 'spacing': (6.0, 6.0)}
   stations = sites.load_sites(
     {n: fields | {'root': folder / 'data' / n} for n in ('site_a', 'site_b')},

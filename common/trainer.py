@@ -1,6 +1,6 @@
 """From a resolved config to the stream it describes, and its finished run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import json
@@ -104,16 +104,12 @@ def create_plan(
   """The plan of `config.train` and `config.memory`, checked.
 
   Raises:
-    InputError: a count below 1, `num_steps` for another number of stages, or a
-      memory smaller than a batch.
+    InputError: a count below 1, `num_steps` for more stages than there are, or
+      a memory smaller than a batch.
   """
-  steps = tuple(config.train.num_steps)
-  steps = steps * num_stages if len(steps) == 1 else steps
-  if len(steps) != num_stages:
-    raise errors.InputError(
-      f'config.train.num_steps: found {len(steps)} numbers, allowed one, or '
-      f'one for each of the {num_stages} sites'
-    )
+  steps = fill_stages(
+    'config.train.num_steps', config.train.num_steps, num_stages
+  )
   counts = {
     'train.num_steps': min(steps),
     'train.batch_size': config.train.batch_size,
@@ -147,6 +143,22 @@ def create_plan(
     log_every=config.train.log_every,
     checkpoint_every=config.train.checkpoint_every,
   )
+
+
+def fill_stages(
+  field: str, counts: Sequence[int], num_stages: int
+) -> tuple[int, ...]:
+  """A count for each stage; the last one given serves all that follow.
+
+  Raises:
+    InputError: none is given, or more than there are stages.
+  """
+  if not 1 <= len(counts) <= num_stages:
+    raise errors.InputError(
+      f'{field}: found {len(counts)} numbers, allowed one to {num_stages}, the '
+      'number of sites; the last serves all later ones'
+    )
+  return (*counts, *[counts[-1]] * (num_stages - len(counts)))
 
 
 def create_stream(

@@ -14,10 +14,11 @@ CAPTION = (
   'Vertical lines part the stages.'
 )
 
-# A panel per first part of a name; any '.../loss/total' goes to the top one.
+# A panel per first part of a name; any other '.../loss/total' goes to the top.
 _TOTAL = 'total loss'
 _GROUPS = {
   'loss': 'loss terms',
+  'generator': 'generator',
   'cosine': 'cosine of gradients',
   'inner_product': 'inner product',
   'norm': 'norms',
@@ -29,7 +30,8 @@ Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 def draw(log: Sequence[Mapping[str, Any]]) -> mpl_figure.Figure | None:
   """Panels of the lines of metrics.jsonl; None if there is nothing to show."""
-  lines = [line for line in log if line.get('split', 'train') == 'train']
+  shown = ('train', 'generator')
+  lines = [line for line in log if line.get('split', 'train') in shown]
   panels = _panels(lines)
   if not panels:
     return None
@@ -59,10 +61,10 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
 def _panels(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict]:
   panels: dict[str, dict] = {}
   for name in dict.fromkeys(name for line in lines for name in line):
-    if name.endswith('loss/total'):
+    first = name.split('/')[0]
+    group = _GROUPS.get(first, '') if '/' in name else ''
+    if name.endswith('loss/total') and first != 'generator':
       group = _TOTAL
-    else:
-      group = _GROUPS.get(name.split('/')[0], '') if '/' in name else ''
     if group:
       panels.setdefault(group, {})[name] = _values(lines, name)
   order = (_TOTAL, *_GROUPS.values())

@@ -66,10 +66,10 @@ def get_config() -> config_dict.ConfigDict:
   config.appearance = config_dict.ConfigDict()
   config.appearance.contrast = 0.5
   config.appearance.invert = 0.1
-  config.appearance.bias = 0.3
-  config.appearance.noise = 0.08
+  config.appearance.bias = 0.2
+  config.appearance.noise = 0.04
   config.appearance.blur = 1.0
-  config.appearance.mix = 0.5
+  config.appearance.mix = 0.25
 
   config.diffusion = config_dict.ConfigDict()
   config.diffusion.num_steps = (700, 200)
@@ -107,7 +107,7 @@ def get_config() -> config_dict.ConfigDict:
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 8
   config.train.accumulate = False
-  config.train.num_steps = (200,)
+  config.train.num_steps = (300, 200)
   config.train.log_every = 10
   config.train.checkpoint_every = 100
   return config

@@ -4,7 +4,7 @@ import pathlib
 
 from ml_collections import config_dict
 
-from common import augment, errors, synthetic
+from common import augment, errors, synthetic, trainer
 from smg import denoiser, replay, sites, unet
 from smg import problem as problem_lib
 
@@ -79,14 +79,9 @@ def create_generator(
   """The diffusion model of `config.diffusion`."""
   num_stages, fields = len(problem.stream), config.diffusion.to_dict()
   network = fields.pop('network')
-  steps = tuple(fields.pop('num_steps'))
-  # The first stage teaches the trunk; one number more serves all later ones.
-  steps += steps[-1:] * (num_stages - len(steps))
-  if len(steps) != num_stages:
-    raise errors.InputError(
-      f'config.diffusion.num_steps: found {len(steps)} numbers, allowed at '
-      f'most one for each of the {num_stages} sites'
-    )
+  steps = trainer.fill_stages(
+    'config.diffusion.num_steps', fields.pop('num_steps'), num_stages
+  )
   multiple = network['patch'] * 2 ** (network['num_levels'] - 1)
   _check_sides(config, 'diffusion.network', multiple)
   try:

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from common import errors, methods, results, stream
+from common import errors, methods, results, stream, trainer
 from common import plan as plan_lib
 from tests import toy_problem
 
@@ -202,3 +202,17 @@ def test_the_memory_holds_cases_of_past_sites(tmp_path):
     held[:, None] - toy_problem.CENTRES[None], axis=-1
   ).argmin(axis=1)
   assert set(nearest) == {0, 1}
+
+
+@pytest.mark.parametrize(
+  ('counts', 'filled'),
+  [((5,), (5, 5, 5)), ((5, 2), (5, 2, 2)), ((1, 2, 3),) * 2],
+)
+def test_the_last_count_serves_all_later_stages(counts, filled):
+  assert trainer.fill_stages('config.x', counts, 3) == filled
+
+
+@pytest.mark.parametrize('counts', [(), (1, 2, 3, 4)])
+def test_more_counts_than_stages_are_refused(counts):
+  with pytest.raises(errors.InputError, match=r'config.x: found [04] numbers'):
+    trainer.fill_stages('config.x', counts, 3)

@@ -5,9 +5,7 @@ any colour vision and grey paper tell apart; bright is always the better score.
 """
 
 from collections.abc import Sequence
-import contextlib
 import io
-import os
 import pathlib
 from typing import NamedTuple
 
@@ -16,7 +14,7 @@ from matplotlib import cm, colors, patches
 from matplotlib import figure as mpl_figure
 import numpy as np
 
-from common import errors
+from common import files
 
 PALETTE = (
   '#0072B2',
@@ -75,17 +73,25 @@ def save(
   content = io.BytesIO()
   notes = {'Software': None} | ({'Description': caption} if caption else {})
   figure.savefig(content, format='png', dpi=150, metadata=notes)
-  partial = path.with_name(f'.{path.name}.partial')
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_bytes(content.getvalue())
-    os.replace(partial, path)
-  except OSError as error:
-    with contextlib.suppress(OSError):
-      partial.unlink(missing_ok=True)
-    raise errors.InputError(
-      f'{path}: not written ({error.strerror})'
-    ) from error
+  files.write_bytes(path, content.getvalue())
+
+
+def draw_contours(axes: mpl_axes.Axes, label: np.ndarray, style: str) -> None:
+  """Outlines of the values above 0 of a label (rows, columns), one colour each.
+
+  `style` is that of a line; any but 'solid' is drawn thinner.
+  """
+  rows, columns = label.shape
+  for value in np.unique(label[label > 0]):
+    axes.contour(
+      np.arange(-1, columns + 1),
+      np.arange(-1, rows + 1),
+      np.pad(label == value, 1).astype(np.float64),
+      levels=[0.5],
+      colors=[PALETTE[int(value - 1) % (len(PALETTE) - 1)]],
+      linewidths=1.1 if style == 'solid' else 0.8,
+      linestyles=style,
+    )
 
 
 def heat_map(scores: Scores) -> mpl_figure.Figure:

@@ -10,12 +10,21 @@ from common import errors
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-  """Writes beside `path` and renames, so a reader never sees half a file."""
+  """Writes UTF-8 text as `write_bytes` does."""
+  write_bytes(path, text.encode('utf-8'))
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+  """Writes beside `path` and renames, so a reader never sees half a file.
+
+  Raises:
+    InputError: it cannot be written; nothing is left.
+  """
   partial = path.with_name(f'.{path.name}.partial')
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(partial, 'w', encoding='utf-8', newline='') as file:
-      file.write(text)
+    with open(partial, 'wb') as file:
+      file.write(content)
       file.flush()
       os.fsync(file.fileno())
     os.replace(partial, path)

@@ -1,6 +1,6 @@
 """Reads and writes PNG files; an array has the file's rows and columns."""
 
-import contextlib
+import io
 import os
 import pathlib
 import struct
@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from common import errors
+from common import errors, files
 
 _KINDS = ('image', 'label', 'mask')
 _GREY = ('L', '1', 'I;16', 'I')
@@ -93,17 +93,9 @@ def save_label(path: str | os.PathLike[str], label: np.ndarray) -> None:
       f'{path}: label: found {low} to {high}, allowed 0 to 65535'
     )
   label = label.astype(np.uint8 if high < 256 else np.uint16)
-  partial = path.with_name(f'.{path.name}.partial')
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(label).save(partial, format='PNG')
-    os.replace(partial, path)
-  except OSError as error:
-    with contextlib.suppress(OSError):
-      partial.unlink(missing_ok=True)
-    raise errors.InputError(
-      f'{path}: not written ({error.strerror})'
-    ) from error
+  content = io.BytesIO()
+  Image.fromarray(label).save(content, format='PNG')
+  files.write_bytes(path, content.getvalue())
 
 
 def _read(path: pathlib.Path) -> tuple[str, np.ndarray]:

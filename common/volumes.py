@@ -74,6 +74,28 @@ def load_grid(
   return _reorient(stored)[0] if canonical else stored
 
 
+def require_grid(
+  path: pathlib.Path, volume: grids.Volume, image: grids.Volume, of: object
+) -> grids.Volume:
+  """`volume`, which was read from `path` and must be on the grid of `image`.
+
+  Raises:
+    InputError: its shape or affine is another; the message names `of`, the
+      file of the image.
+  """
+  if volume.grid.shape != image.grid.shape:
+    raise errors.InputError(
+      f'{path}: shape: found {volume.grid.shape},'
+      f' allowed {image.grid.shape}, that of {of}'
+    )
+  if not volume.grid.matches(image.grid):
+    raise errors.InputError(
+      f'{path}: affine: found {np.round(volume.affine, 3).tolist()},'
+      f' allowed {np.round(image.affine, 3).tolist()}, that of {of}'
+    )
+  return volume
+
+
 def save_volume(
   path: str | os.PathLike[str],
   data: np.ndarray,

@@ -9,6 +9,8 @@ Volumes are written as NIfTI on first use and read back like any other data.
 
 from ml_collections import config_dict
 
+from configs import _rules
+
 
 def get_config() -> config_dict.ConfigDict:
   """The config; every field can be overridden with --config.<field>=..."""
@@ -65,31 +67,10 @@ def get_config() -> config_dict.ConfigDict:
   config.loss.membrane_weight = 1.0
   config.loss.bending_weight = 1.0
 
-  config.optim = config_dict.ConfigDict()
-  config.optim.name = 'adam'
-  config.optim.lr = 1e-3
-  config.optim.schedule = 'cosine'
-  config.optim.final_ratio = 0.05
-  config.optim.warmup = 0
-  config.optim.weight_decay = 0.0
-  config.optim.clip_norm = 0.0
-
-  config.sam = config_dict.ConfigDict({'rho': 0.05, 'adaptive': True})
-  config.reptile = config_dict.ConfigDict({'beta': 0.5, 'per_sample': True})
-  config.memory = config_dict.ConfigDict()
-  config.memory.capacity = 64
+  _rules.add_rules(config)
   config.memory.batch_size = 1
   config.memory.num_draws = 3
-  config.memory.num_kept = 8
-  config.alignment = config_dict.ConfigDict()
-  config.alignment.estimator = 'first_order'
-  config.alignment.alpha = 0.1
-  config.alignment.fixed_length = False
-  config.alignment.normalize = False
-  config.alignment.orientational_weight = 0.5
-  config.alignment.arbitrary_weight = 0.5
-  config.alignment.arbitrary_order = 'random'
-  config.alignment.pseudo_domains = 'site'
+
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
   config.train.accumulate = True

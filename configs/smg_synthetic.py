@@ -9,6 +9,8 @@ and read back like any other data.
 
 from ml_collections import config_dict
 
+from configs import _rules
+
 
 def get_config() -> config_dict.ConfigDict:
   """The config; every field can be overridden with --config.<field>=..."""
@@ -44,24 +46,10 @@ def get_config() -> config_dict.ConfigDict:
   config.loss.dice_weight = 1.0
   config.loss.cross_entropy_weight = 1.0
 
-  config.optim = config_dict.ConfigDict()
-  config.optim.name = 'adam'
+  _rules.add_rules(config)
   config.optim.lr = 2e-3
-  config.optim.schedule = 'cosine'
-  config.optim.final_ratio = 0.05
-  config.optim.warmup = 0
-  config.optim.weight_decay = 0.0
-  config.optim.clip_norm = 0.0
-
-  config.alignment = config_dict.ConfigDict()
-  config.alignment.estimator = 'first_order'
-  config.alignment.alpha = 0.1
-  config.alignment.fixed_length = False
-  config.alignment.normalize = False
-  config.alignment.orientational_weight = 0.5
-  config.alignment.arbitrary_weight = 0.5
-  config.alignment.arbitrary_order = 'random'
-  config.alignment.pseudo_domains = 'both'
+  config.memory.capacity = 96
+  config.memory.num_kept = 24
 
   config.appearance = config_dict.ConfigDict()
   config.appearance.contrast = 0.5
@@ -97,13 +85,6 @@ def get_config() -> config_dict.ConfigDict:
   config.diffusion.network.num_heads = 4
   config.diffusion.network.adapter_rank = 4
 
-  config.sam = config_dict.ConfigDict({'rho': 0.05, 'adaptive': True})
-  config.reptile = config_dict.ConfigDict({'beta': 0.5, 'per_sample': True})
-  config.memory = config_dict.ConfigDict()
-  config.memory.capacity = 96
-  config.memory.batch_size = 0
-  config.memory.num_draws = 1
-  config.memory.num_kept = 24
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 8
   config.train.accumulate = False

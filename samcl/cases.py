@@ -186,14 +186,4 @@ def _on_grid_of(
   case: Case, image: grids.Volume, path: pathlib.Path, kind: str
 ) -> grids.Volume:
   volume = volumes.load_volume(path, kind)
-  if volume.grid.shape != image.grid.shape:
-    raise errors.InputError(
-      f'{path}: shape: found {volume.grid.shape},'
-      f' allowed {image.grid.shape}, that of {case.image}'
-    )
-  if not volume.grid.matches(image.grid):
-    raise errors.InputError(
-      f'{path}: affine: found {np.round(volume.affine, 3).tolist()},'
-      f' allowed {np.round(image.affine, 3).tolist()}, that of {case.image}'
-    )
-  return volume
+  return volumes.require_grid(path, volume, image, case.image)

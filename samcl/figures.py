@@ -143,10 +143,14 @@ def create_figure(
       image, cmap=shades, vmin=0, vmax=1, origin='lower', aspect=aspect
     )
     axes.set_title(name, fontsize=9)
-  _draw_contours(panels[0], cut['fixed_label'], 'solid')
-  _draw_contours(panels[1], cut['moving_label'], 'solid')
-  _draw_contours(panels[2], cut['warped_label'], 'solid')
-  _draw_contours(panels[2], cut['fixed_label'], 'dashed')
+  for axes, side, style in (
+    (panels[0], 'fixed', 'solid'),
+    (panels[1], 'moving', 'solid'),
+    (panels[2], 'warped', 'solid'),
+    (panels[2], 'fixed', 'dashed'),
+  ):
+    if cut[f'{side}_label'] is not None:
+      figures.draw_contours(axes, cut[f'{side}_label'], style)
   _draw_grid(panels[5], grid)
   for axes in panels:
     _orient(axes, rows, columns, aspect, plane)
@@ -174,25 +178,6 @@ def _orient(
       fontsize=8,
       color='#1b1b1b',
       bbox={'facecolor': 'white', 'alpha': 0.75, 'pad': 1, 'linewidth': 0},
-    )
-
-
-def _draw_contours(
-  axes: mpl_axes.Axes, label: np.ndarray | None, style: str
-) -> None:
-  if label is None:
-    return
-  for value in np.unique(label[label > 0]):
-    inside = np.pad(label == value, 1).astype(np.float64)
-    rows, columns = label.shape
-    axes.contour(
-      np.arange(-1, columns + 1),
-      np.arange(-1, rows + 1),
-      inside,
-      levels=[0.5],
-      colors=[figures.PALETTE[int(value - 1) % (len(figures.PALETTE) - 1)]],
-      linewidths=1.1 if style == 'solid' else 0.8,
-      linestyles=style,
     )
 
 

@@ -179,17 +179,7 @@ def _load_beside(
 ) -> grids.Volume:
   """A label or mask, which has to be on the grid of its image."""
   volume = _load(path, kind, spec)
-  if volume.grid.shape != image.grid.shape:
-    raise errors.InputError(
-      f'{path}: shape: found {volume.grid.shape},'
-      f' allowed {image.grid.shape}, that of {case.image}'
-    )
-  if not volume.grid.matches(image.grid):
-    raise errors.InputError(
-      f'{path}: affine: found {np.round(volume.affine, 3).tolist()},'
-      f' allowed {np.round(image.affine, 3).tolist()}, that of {case.image}'
-    )
-  return volume
+  return volumes.require_grid(path, volume, image, case.image)
 
 
 def _to_classes(

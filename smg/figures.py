@@ -55,8 +55,8 @@ def draw_segmentations(
     panels[0, number].set_title(f'{figures.plain(name)}\n({state})', fontsize=9)
     for axes in panels[:, number]:
       _show(axes, image)
-    _contours(panels[1, number], truth, 'dashed')
-    _contours(panels[1, number], found, 'solid')
+    figures.draw_contours(panels[1, number], truth, 'dashed')
+    figures.draw_contours(panels[1, number], found, 'solid')
   figure.legend(
     handles=[
       lines.Line2D([], [], color='black', linestyle='dashed', label='truth'),
@@ -106,7 +106,7 @@ def draw_gallery(
         row, batch['image'], batch['label'], strict=True
       ):
         _show(axes, image)
-        _contours(axes, label, 'solid')
+        figures.draw_contours(axes, label, 'solid')
   figures.save(
     figure,
     path,
@@ -121,18 +121,3 @@ def _show(axes: mpl_axes.Axes, image: np.ndarray) -> None:
   axes.imshow(shown, cmap='gray', vmin=0, vmax=1, interpolation='nearest')
   axes.set(xticks=[], yticks=[])
   axes.spines[:].set_visible(False)
-
-
-def _contours(axes: mpl_axes.Axes, label: np.ndarray, style: str) -> None:
-  for value in np.unique(label[label > 0]):
-    inside = np.pad(label == value, 1).astype(np.float64)
-    rows, columns = label.shape
-    axes.contour(
-      np.arange(-1, columns + 1),
-      np.arange(-1, rows + 1),
-      inside,
-      levels=[0.5],
-      colors=[figures.PALETTE[int(value) % (len(figures.PALETTE) - 1)]],
-      linewidths=1.1 if style == 'solid' else 0.8,
-      linestyles=style,
-    )

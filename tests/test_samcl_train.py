@@ -1,17 +1,16 @@
 """The binaries on the smallest stream: files, resume after SIGKILL, SIGTERM."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests import binaries
+
 FILES = ('per_case.csv', 'results.json', 'metrics.jsonl')
 SMALL = (
   '--config.train.num_steps=(3,)',
@@ -28,29 +27,13 @@ def folder(tmp_path_factory) -> pathlib.Path:
 
 
 def _start(folder, workdir, *more, binary='train') -> subprocess.Popen:
-  return subprocess.Popen(
-    [
-      sys.executable,
-      '-m',
-      f'samcl.{binary}',
-      '--config=configs/samcl_tiny.py',
-      f'--workdir={workdir}',
-      f'--config.data.folder={folder / "data"}',
-      *SMALL,
-      *more,
-    ],
-    cwd=ROOT,
-    env=os.environ | {'JAX_COMPILATION_CACHE_DIR': str(folder / 'compiled')},
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
+  return binaries.start(
+    f'samcl.{binary}', 'samcl_tiny', folder, workdir, *SMALL, *more
   )
 
 
 def _finish(process: subprocess.Popen) -> str:
-  out, err = process.communicate(timeout=400)
-  assert process.returncode == 0, err
-  return out
+  return binaries.finish(process)[0]
 
 
 @pytest.fixture(scope='module')

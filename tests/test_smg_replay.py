@@ -183,6 +183,8 @@ def test_the_gate_keeps_what_the_segmenter_agrees_with():
 
   generator = _generator(segment, agreement=0.99, oversample=2.0)
   state = _state(generator)
+  everything = jnp.tile(jnp.array([[0.0, 1.0]]), (NUM_SITES, 1))
+  state = state.replace(generator=state.generator.replace(areas=everything))
   key = jax.random.key(5)
   image, held['label'] = generator.sample(state.generator, 0, 8, key)
   batch, metrics = generator.draw(state, 0, 4, key)

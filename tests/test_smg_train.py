@@ -1,19 +1,17 @@
 """The binaries on the smallest stream: files, pictures, resume, refusals."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
 from smg import sites
+from tests import binaries
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 SMALL = (
   '--config.train.num_steps=(3,)',
   '--config.train.checkpoint_every=2',
@@ -30,34 +28,14 @@ def folder(tmp_path_factory) -> pathlib.Path:
 
 
 def _start(folder, workdir, *more, binary='train') -> subprocess.Popen:
-  return subprocess.Popen(
-    [
-      sys.executable,
-      '-m',
-      f'smg.{binary}',
-      '--config=configs/smg_tiny.py',
-      f'--workdir={workdir}',
-      f'--config.data.folder={folder / "data"}',
-      *SMALL,
-      *more,
-    ],
-    cwd=ROOT,
-    env=os.environ | {'JAX_COMPILATION_CACHE_DIR': str(folder / 'compiled')},
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
+  return binaries.start(
+    f'smg.{binary}', 'smg_tiny', folder, workdir, *SMALL, *more
   )
-
-
-def _finish(process: subprocess.Popen) -> tuple[str, str]:
-  out, err = process.communicate(timeout=600)
-  assert process.returncode == 0, err
-  return out, err
 
 
 @pytest.fixture(scope='module')
 def whole(folder) -> pathlib.Path:
-  out, _ = _finish(_start(folder, folder / 'whole'))
+  out, _ = binaries.finish(_start(folder, folder / 'whole'))
   assert out.splitlines()[-1].startswith('done: segmentation smg seed 0: dice/')
   return folder / 'whole'
 
@@ -81,7 +59,8 @@ def test_a_run_leaves_its_files_and_pictures(whole):
 
 
 def test_what_alignment_claims_is_logged(whole):
-  lines = [json.loads(x) for x in (whole / 'metrics.jsonl').open()]
+  text = (whole / 'metrics.jsonl').read_text()
+  lines = [json.loads(line) for line in text.splitlines()]
   splits = [line['split'] for line in lines]
   assert splits.count('replay/0') == 1 and 'generator' in splits
   second = [x for x in lines if x['stage'] == 2 and x['split'] == 'train']
@@ -101,7 +80,7 @@ def test_a_run_killed_while_its_generator_learns_ends_the_same(folder, whole):
   process.kill()
   process.communicate()
   assert process.returncode == -signal.SIGKILL
-  _finish(_start(folder, workdir))
+  binaries.finish(_start(folder, workdir))
   for name in ('per_case.csv', 'metrics.jsonl'):
     assert (whole / name).read_bytes() == (workdir / name).read_bytes()
 
@@ -146,7 +125,7 @@ def _arrays_of_checkpoint(workdir: pathlib.Path) -> bytes:
 
 
 def test_evaluate_repeats_the_last_row(folder, whole):
-  out, _ = _finish(_start(folder, whole, binary='evaluate'))
+  out, _ = binaries.finish(_start(folder, whole, binary='evaluate'))
   results = json.loads((whole / 'results.json').read_text())
   expected = results['metrics']['dice']['matrix'][-1][2]
   line = next(x for x in out.splitlines() if x.startswith('site_e'))
@@ -155,17 +134,18 @@ def test_evaluate_repeats_the_last_row(folder, whole):
 
 @pytest.mark.parametrize('method', ['samcl', 'smg_er'])
 def test_other_methods_learn_sites(folder, method):
-  out, _ = _finish(_start(folder, folder / method, f'--config.method={method}'))
+  out, _ = binaries.finish(
+    _start(folder, folder / method, f'--config.method={method}')
+  )
   assert f'done: segmentation {method} seed 0' in out
 
 
 def test_one_site_says_that_there_is_no_past(folder):
-  _, err = _finish(
+  _, err = binaries.finish(
     _start(
       folder,
       folder / 'one',
       "--config.stream=('site_a',)",
-      '--config.diffusion.num_steps=(2,)',
     )
   )
   assert 'alignment to previous sites starts at stage 2' in err
@@ -179,7 +159,7 @@ def test_one_site_says_that_there_is_no_past(folder):
       '--config.data.shape=(18, 16)',
       'data.shape: found (18, 16), allowed: mul',
     ),
-    ('--config.data.classes=(1,)', 'found [2] not declared'),
+    ('--config.data.classes=(1,)', 'label: found [2], allowed [0, 1]'),
     ('--config.diffusion.trunk=icy', "replay.trunk: found 'icy'"),
     ('--config.alignment.alpha=-1.0', 'alignment.alpha: found -1.0'),
     ('--config.alignment.pseudo_domains=x', "pseudo_domains: found 'x'"),

@@ -71,7 +71,7 @@ def data(tmp_path_factory) -> pathlib.Path:
     ('optim.name', 'lion', "config.optim.name: found 'lion', allowed"),
     ('optim.schedule', 'step', "config.optim.schedule: found 'step'"),
     ('train.batch_size', 0, 'config.train.batch_size: found 0'),
-    ('train.num_steps', (1, 2), 'config.train.num_steps: found 2 numbers'),
+    ('train.num_steps', (1,) * 5, 'config.train.num_steps: found 5 numbers'),
     ('memory.capacity', 1, 'config.memory.capacity: found 1'),
     ('memory.batch_size', -1, 'config.memory.batch_size: found -1'),
     ('memory.num_draws', 0, 'config.memory.num_draws: found 0'),

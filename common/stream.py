@@ -62,13 +62,11 @@ class Stream:
       plan.num_steps, self._generator and self._generator.num_steps
     )
     settings = dataclasses.replace(settings, shift=problem.shift)
-    self._steps, self._probes = {}, {}
-    for has_past in (False, True):
-      built = dataclasses.replace(settings, has_past=has_past)
-      self._steps[has_past] = _compiled(
-        method.make_step(problem.loss, tx, built)
-      )
-      self._probes[has_past] = method.make_probe(problem.loss, built)
+    self._step, self._probe = self._build(settings)
+    self._first_step, self._first_probe = self._step, self._probe
+    if self._keeps_past_sites:
+      first = dataclasses.replace(settings, has_past=False)
+      self._first_step, self._first_probe = self._build(first)
 
   def run(self) -> tuple[ts.TrainState, plan_lib.Position] | None:
     """Goes on from the newest checkpoint to the end; None if stopped before.
@@ -105,6 +103,12 @@ class Stream:
     if found is None:
       return None
     return found[0], plan_lib.Position.from_json(found[1])
+
+  def _build(self, settings):
+    """Step and probe of the method."""
+    loss = self._problem.loss
+    step = _compiled(self._method.make_step(loss, self._tx, settings))
+    return step, self._method.make_probe(loss, settings)
 
   def _start(self) -> tuple[ts.TrainState, plan_lib.Position]:
     restored = self.restore()
@@ -146,8 +150,8 @@ class Stream:
       batch = self._load(self._items(phase, step))
       key = rng.at(plan.seed, phase.kind, step)
       logged = step % plan.log_every == 0 or step + 1 == phase.end
-      probed = self._probe(phase, state, batch, key) if logged else {}
-      state, metrics = self._step(phase, state, batch, key)
+      probed = self._measure(phase, state, batch, key) if logged else {}
+      state, metrics = self._take_step(phase, state, batch, key)
       losses.add(step, metrics)
       position.step += 1
       if logged:
@@ -164,13 +168,14 @@ class Stream:
         return state, False
     return state, True
 
-  def _step(self, phase, state, batch, key):
+  def _take_step(self, phase, state, batch, key):
     if phase.kind == 'generator':
       return self._generator.step(state, batch, key, phase.stage)
-    return self._steps[phase.stage > 0](state, batch, key)
+    step = self._step if phase.stage else self._first_step
+    return step(state, batch, key)
 
-  def _probe(self, phase, state, batch, key) -> ts.Metrics:
-    probe = self._probes[phase.stage > 0]
+  def _measure(self, phase, state, batch, key) -> ts.Metrics:
+    probe = self._probe if phase.stage else self._first_probe
     if probe is None or phase.kind == 'generator':
       return {}
     # The draws of the step itself, on purpose.

@@ -1,6 +1,6 @@
 """Segmentation as a problem of the stream loop."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import pathlib
 
 import jax
@@ -15,6 +15,9 @@ from smg import cases, figures, losses, replay, sites, unet
 
 METRICS = ('dice', 'assd', 'hd95', 'surface_dice')
 SURFACE = METRICS[1:]
+_APPEARANCE = augment.Appearance()
+
+MakeGenerator = Callable[['Segmentation'], replay.SiteModulatedDiffusion | None]
 
 
 class Segmentation:
@@ -27,7 +30,7 @@ class Segmentation:
     scores: metrics to compute, among `METRICS`; distances in mm, in pixels
       where files have no spacing.
     appearance: the shift that alignment simulates.
-    generator: makes the generator of `segment`; None for none.
+    make_generator: (this problem) -> what replays its past sites.
     chunk: images segmented at once.
     loss: keywords of `losses.make_loss`.
   """
@@ -41,7 +44,8 @@ class Segmentation:
     num_unseen: int = 0,
     network: unet.UNet,
     scores: Sequence[str] = METRICS,
-    appearance: augment.Appearance | None = None,
+    appearance: augment.Appearance = _APPEARANCE,
+    make_generator: MakeGenerator = lambda problem: None,
     chunk: int = 8,
     **loss: float,
   ):
@@ -58,11 +62,9 @@ class Segmentation:
     self.loss: ts.LossFn = losses.make_loss(
       self._logits, classes=self.classes, **loss
     )
-    self.shift = _on_images(
-      augment.make_shift(appearance or augment.Appearance())
-    )
-    self.generator: replay.SiteModulatedDiffusion | None = None
+    self.shift = _on_images(augment.make_shift(appearance))
     self._segment = jax.jit(self._classify)
+    self.generator = make_generator(self)
 
   def init(self, key: jax.Array) -> ts.Params:
     x = jnp.zeros((1, *self.image_shape))

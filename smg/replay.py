@@ -191,7 +191,7 @@ class SiteModulatedDiffusion:
     if not finite.any():
       raise errors.InputError(
         f'replay of site {site + 1}: found no finite sample among {num}; try a '
-        'smaller config.replay.lr'
+        'smaller config.diffusion.lr'
       )
     sized = self._within_area(label, np.asarray(state.generator.areas[site]))
     agrees = self._agreement(label, found) >= self._settings.agreement
@@ -311,7 +311,7 @@ def _check(settings: Settings) -> None:
     found = getattr(settings, field)
     if found not in allowed:
       raise ValueError(
-        f'replay.{field}: found {found!r}, allowed: {", ".join(allowed)}'
+        f'diffusion.{field}: found {found!r}, allowed: {", ".join(allowed)}'
       )
   for field, least in (
     ('num_steps', 1),
@@ -326,4 +326,4 @@ def _check(settings: Settings) -> None:
   ):
     found = getattr(settings, field)
     if np.min(found) < least:
-      raise ValueError(f'replay.{field}: found {found}, must be >= {least}')
+      raise ValueError(f'diffusion.{field}: found {found}, must be >= {least}')

@@ -19,7 +19,7 @@ def create_problem(
   """
   _check(config)
   appearance = create_appearance(config)
-  problem = problem_lib.Segmentation(
+  return problem_lib.Segmentation(
     create_sites(config),
     num_unseen=len(config.unseen),
     network=unet.UNet(
@@ -29,10 +29,9 @@ def create_problem(
     ),
     scores=tuple(config.scores),
     appearance=appearance,
+    make_generator=lambda problem: create_generator(config, problem),
     **config.loss,
   )
-  problem.generator = create_generator(config, problem)
-  return problem
 
 
 def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:

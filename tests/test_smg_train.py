@@ -160,7 +160,7 @@ def test_one_site_says_that_there_is_no_past(folder):
       'data.shape: found (18, 16), allowed: mul',
     ),
     ('--config.data.classes=(1,)', 'label: found [2], allowed [0, 1]'),
-    ('--config.diffusion.trunk=icy', "replay.trunk: found 'icy'"),
+    ('--config.diffusion.trunk=icy', "diffusion.trunk: found 'icy'"),
     ('--config.alignment.alpha=-1.0', 'alignment.alpha: found -1.0'),
     ('--config.alignment.pseudo_domains=x', "pseudo_domains: found 'x'"),
     ('--config.appearance.noise=-1.0', 'appearance.noise: found -1.0'),

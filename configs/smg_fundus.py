@@ -12,17 +12,15 @@ rerun by us: the data are not ours to pass on, and this size wants a GPU.
 
 from ml_collections import config_dict
 
-from configs import smg_synthetic
+from configs import smg_prostate
 
 
 def get_config() -> config_dict.ConfigDict:
-  """Three domains in turn, the fourth only scored."""
-  config = smg_synthetic.get_config()
+  """Three domains in turn, the fourth only scored; sizes of the prostate."""
+  config = smg_prostate.get_config()
   config.stream = ('Domain1', 'Domain2', 'Domain3')
   config.unseen = ('Domain4',)
-  config.data.synthetic = False
-  config.data.folder = ''
-  config.data.shape = (256, 256)
+  config.data.classes = (1, 2)
   config.sites = config_dict.ConfigDict(
     {
       name: {
@@ -33,15 +31,6 @@ def get_config() -> config_dict.ConfigDict:
       for name in (*config.stream, *config.unseen)
     }
   )
-  config.model.num_levels = 5
-  config.diffusion.num_steps = (40_000, 20_000)
-  config.diffusion.ema_decay = 0.999
-  config.diffusion.network.num_channels = 64
-  config.diffusion.network.num_levels = 5
-  config.diffusion.network.num_blocks = 2
   config.memory.capacity = 300
   config.memory.num_kept = 120
-  config.train.num_steps = (4_000,)
-  config.train.log_every = 50
-  config.train.checkpoint_every = 500
   return config

@@ -40,7 +40,9 @@ class Codec:
   def decode(self, x: jax.Array) -> tuple[jax.Array, jax.Array | None]:
     """x -> image in [0, 1] and label, the class of the nearest code."""
     num_channels = x.shape[-1] - self.num_bits
-    image = jnp.clip((x[..., :num_channels] + 1) / 2, 0, 1)
+    image = (x[..., :num_channels] + 1) / 2
+    # What is not finite stays so, for the gate to see.
+    image = jnp.where(jnp.isfinite(image), jnp.clip(image, 0, 1), image)
     if not self.num_bits:
       return image, None
     # |b - code|^2 = const - 2 <b, code>

@@ -18,9 +18,8 @@ import optax
 
 from common import errors
 from common import memory as memory_lib
-from common import metrics as metrics_lib
 from common import train_state as ts
-from smg import denoiser, diffusion, pairs
+from smg import denoiser, diffusion, gate, pairs
 
 TRUNKS = ('frozen', 'distill', 'finetune')
 LABELS = ('joint', 'pseudo')
@@ -187,36 +186,34 @@ class SiteModulatedDiffusion:
     found = self._segment(state.params, image)
     label = found if label is None else label
     image, label, found = (np.asarray(x) for x in (image, label, found))
-    finite = np.isfinite(image).reshape(num, -1).all(axis=1)
-    if not finite.any():
+    verdict = gate.judge(
+      image,
+      label,
+      found,
+      classes=self._classes,
+      area=np.asarray(state.generator.areas[site]),
+      area_margin=self._settings.area_margin,
+      agreement=self._settings.agreement,
+    )
+    if not verdict.finite.any():
       raise errors.InputError(
         f'replay of site {site + 1}: found no finite sample among {num}; try a '
         'smaller config.diffusion.lr'
       )
-    sized = self._within_area(label, np.asarray(state.generator.areas[site]))
-    agrees = self._agreement(label, found) >= self._settings.agreement
-    passed = finite & sized & agrees
-    if not passed.any():
+    if not verdict.passed.any():
       logging.warning(
         'replay of site %d: the gate rejects all %d samples (100 %%); going on '
         'with ungated ones',
         site + 1,
         num,
       )
-    chosen = np.flatnonzero(passed if passed.any() else finite)
-    chosen = chosen[np.arange(num_cases) % len(chosen)]
+    chosen = verdict.choose(num_cases)
     batch = {
       'image': image[chosen],
       'label': label[chosen].astype(np.uint8),
       'mask': np.ones(label[chosen].shape, np.uint8),
     }
-    return batch, {
-      'replay/candidates': num,
-      'replay/accepted': int(passed.sum()),
-      'replay/rejected_not_finite': int((~finite).sum()),
-      'replay/rejected_area': int((~sized).sum()),
-      'replay/rejected_agreement': int((~agrees).sum()),
-    }
+    return batch, verdict.to_metrics()
 
   def _apply(self, params, x, t, site):
     return self._network.apply({'params': params}, x, t, site)
@@ -286,20 +283,6 @@ class SiteModulatedDiffusion:
     low = jnp.minimum(areas[stage, 0], shares.min())
     high = jnp.maximum(areas[stage, 1], shares.max())
     return areas.at[stage].set(jnp.stack([low, high]))
-
-  def _within_area(self, label: np.ndarray, area: np.ndarray) -> np.ndarray:
-    margin = self._settings.area_margin
-    share = (label > 0).reshape(len(label), -1).mean(axis=1)
-    return (share >= area[0] * (1 - margin)) & (share <= area[1] * (1 + margin))
-
-  def _agreement(self, label: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Mean Dice over the classes that either has, 1 where none has any."""
-    scores = []
-    for a, b in zip(label, found, strict=True):
-      dice = metrics_lib.dice_per_label(a, b, self._classes)
-      dice = dice[~np.isnan(dice)]
-      scores.append(dice.mean() if dice.size else 1.0)
-    return np.array(scores)
 
 
 def _check(settings: Settings) -> None:

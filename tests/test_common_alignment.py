@@ -12,6 +12,7 @@ from common import memory as memory_lib
 from common import methods, tree
 from common import train_state as ts
 from common.rules import (
+  agreement,
   aligned_rehearsal,
   alignment,
   descent,
@@ -183,7 +184,7 @@ def test_safe_where_both_gradients_are_zero(strength):
   batch = _batch(1)
   found = _aligned(alpha=0.3, **strength)({'w': batch['x'][0]}, batch, batch)
   np.testing.assert_array_equal(found['w'], 0)
-  measured = alignment.make_cosine(descent.make_gradient(_quadratic))(
+  measured = agreement.make_cosine(descent.make_gradient(_quadratic))(
     {'w': batch['x'][0]}, batch, batch, jax.random.key(KEY)
   )
   assert measured == {'inner_product': 0, 'cosine': 0}
@@ -223,7 +224,7 @@ def test_taylor_gap_quarters_when_alpha_halves():
   _, g_a, _, _, _ = _known()
   w, b, key = {'w': _known()[0]}, _batch(2), jax.random.key(KEY)
   value = _quadratic(w, b, None)[0]
-  inner = alignment.inner_product(_quadratic, w, {'w': g_a}, b, key)
+  inner = agreement.inner_product(_quadratic, w, {'w': g_a}, b, key)
   gaps = []
   for alpha in 0.1 * 0.5 ** np.arange(5):
     there = {'w': w['w'] - alpha * g_a}
@@ -288,9 +289,9 @@ def test_jvp_is_the_dot_product_of_gradients():
   params, a, b = _network_case(3)
   g_a, g_b = (jax.grad(lambda p, x=x: _network(p, x, None)[0])(params)
               for x in (a, b))  # fmt: skip
-  found = alignment.inner_product(_network, params, g_a, b, jax.random.key(KEY))
+  found = agreement.inner_product(_network, params, g_a, b, jax.random.key(KEY))
   np.testing.assert_allclose(found, tree.dot(g_a, g_b), rtol=1e-6)
-  measured = alignment.make_cosine(descent.make_gradient(_network))(
+  measured = agreement.make_cosine(descent.make_gradient(_network))(
     params, a, b, jax.random.key(KEY)
   )
   np.testing.assert_allclose(measured['inner_product'], found, rtol=1e-6)

@@ -236,3 +236,14 @@ def test_pseudo_labels_are_the_segmenters():
 def test_bad_settings_are_refused(field, value, message):
   with pytest.raises(ValueError, match=message):
     _generator(**{field: value})
+
+
+def test_what_is_not_finite_is_not_clipped_to_white():
+  codec = pairs.Codec((1,))
+  x = np.zeros((1, 2, 2, 2), np.float32)
+  x[0, 0, 1, 0], x[0, 1, 0, 0], x[0, 1, 1, 0] = np.inf, np.nan, 3.0
+  image = np.asarray(codec.decode(jnp.asarray(x))[0])[0, ..., 0]
+  np.testing.assert_array_equal(
+    np.isfinite(image), [[True, False], [False, True]]
+  )
+  assert image[1, 1] == 1

@@ -17,7 +17,7 @@ import optax
 from common import memory as memory_lib
 from common import train_state as ts
 from common import tree
-from common.rules import alignment, descent, pseudo_domains
+from common.rules import agreement, alignment, descent, pseudo_domains
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ def make_probe(grad_fn: ts.GradFn, batches: MakeBatches) -> ts.ProbeFn:
   Both gradients are taken at the parameters themselves, whatever the estimator,
   so that runs with and without alignment can be compared.
   """
-  compare = alignment.make_cosine(grad_fn)
+  compare = agreement.make_cosine(grad_fn)
 
   def probe(state, batch, key):
     (incoming, past), halves, key = batches(state, batch, key)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from common import train_state as ts
 from common import tree
+from common.rules import agreement
 
 # (params, A, B, key) -> gradient of J and metrics.
 PairGradFn = Callable[
@@ -100,52 +101,20 @@ def parallel(
   return gradient
 
 
-def inner_product(
-  loss_fn: ts.LossFn,
-  params: ts.Params,
-  direction: ts.Params,
-  batch: ts.Batch,
-  key: jax.Array,
-) -> jax.Array:
-  """<direction, grad L(batch)> by one forward-mode product."""
-
-  def value(p):
-    return loss_fn(p, batch, key)[0]
-
-  return jax.jvp(value, (params,), (direction,))[1]
-
-
-def make_cosine(grad_fn: ts.GradFn) -> PairGradFn:
-  """Measures how well the gradients of two batches agree at the parameters."""
-
-  @jax.jit
-  def compare(g_a, g_b):
-    inner = tree.dot(g_a, g_b)
-    lengths = tree.norm(g_a) * tree.norm(g_b)
-    cosine = inner / jnp.where(lengths > 0, lengths, 1)
-    return {'inner_product': inner, 'cosine': cosine}
-
-  def measure(params, a, b, key):
-    (g_a, _), (g_b, _) = _gradients(grad_fn, params, a, b, key)
-    return compare(g_a, g_b)
-
-  return measure
-
-
 def _first_order(
   grad_fn: ts.GradFn, strength: Strength, order: str
 ) -> PairGradFn:
   ahead = _make_ahead(strength)
 
   def forward(params, a, b, key):
-    key_a, key_b = _keys(key)
+    key_a, key_b = agreement.keys(key)
     g_a, of_a = grad_fn(params, a, key_a)
     g_b, of_b = grad_fn(ahead(params, g_a), b, key_b)
     return _add(g_a, g_b), _metrics(of_a, of_b)
 
   def symmetric(params, a, b, key):
-    key_a, key_b = _keys(key)
-    (g_a, of_a), (g_b, of_b) = _gradients(grad_fn, params, a, b, key)
+    key_a, key_b = agreement.keys(key)
+    (g_a, of_a), (g_b, of_b) = agreement.gradients(grad_fn, params, a, b, key)
     after_b, _ = grad_fn(ahead(params, g_b), a, key_a)
     after_a, _ = grad_fn(ahead(params, g_a), b, key_b)
     return _add(after_b, after_a), _metrics(of_a, of_b)
@@ -162,7 +131,7 @@ def _meta(grad_fn: ts.GradFn, strength: Strength, order: str) -> PairGradFn:
     return jax.vjp(lambda g: ahead(params, g), g)[1](u)[0]
 
   def forward(params, a, b, key):
-    key_a, key_b = _keys(key)
+    key_a, key_b = agreement.keys(key)
     g_a, of_a = grad_fn(params, a, key_a)
     u, of_b = grad_fn(ahead(params, g_a), b, key_b)
     w = pull_back(params, g_a, u)
@@ -188,8 +157,8 @@ def _exact(grad_fn: ts.GradFn, strength: Strength, order: str) -> PairGradFn:
     return jax.tree.map(lambda g, h: g - strength.alpha * h, total, step)
 
   def gradient(params, a, b, key):
-    key_a, key_b = _keys(key)
-    (g_a, of_a), (g_b, of_b) = _gradients(grad_fn, params, a, b, key)
+    key_a, key_b = agreement.keys(key)
+    (g_a, of_a), (g_b, of_b) = agreement.gradients(grad_fn, params, a, b, key)
     for_a, for_b = tangents(g_a, g_b)
     _, of_h_a = _hessian_product(grad_fn, params, a, key_a, for_a)
     _, of_h_b = _hessian_product(grad_fn, params, b, key_b, for_b)
@@ -242,14 +211,9 @@ def _hessian_product(grad_fn, params, batch, key, vector):
   return jax.jvp(lambda p: grad_fn(p, batch, key)[0], (params,), (vector,))
 
 
-def _gradients(grad_fn, params, a, b, key):
-  key_a, key_b = _keys(key)
-  return grad_fn(params, a, key_a), grad_fn(params, b, key_b)
-
-
 def _both(grad_fn, params, a, b, key):
   """Descent on both batches."""
-  (g_a, of_a), (g_b, of_b) = _gradients(grad_fn, params, a, b, key)
+  (g_a, of_a), (g_b, of_b) = agreement.gradients(grad_fn, params, a, b, key)
   return _add(g_a, g_b), _metrics(of_a, of_b)
 
 
@@ -267,11 +231,6 @@ def _in_random_order(aligned: PairGradFn) -> PairGradFn:
     return aligned(params, *shuffle(a, b, coin), key)
 
   return gradient
-
-
-def _keys(key):
-  # Not split: an estimator comes back to the draws of A and of B, on purpose.
-  return jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
 
 
 _add = jax.jit(tree.add)

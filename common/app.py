@@ -11,6 +11,7 @@ from ml_collections import config_dict, config_flags
 from common import errors
 
 Main = Callable[[config_dict.ConfigDict, pathlib.Path], int | None]
+OnFolders = Callable[[Sequence[pathlib.Path]], None]
 
 EXIT_INPUT = 2
 
@@ -24,9 +25,30 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
   """
   _define_flags()
   app.run(
-    lambda _: sys.exit(_guarded(main)),
+    lambda _: sys.exit(_start(main)),
     argv=list(sys.argv if argv is None else argv),
     flags_parser=_parse,
+  )
+
+
+def run_on_folders(main: OnFolders, argv: Sequence[str] | None = None) -> None:
+  """Calls `main` with the folders of the command line; errors as in `run`."""
+
+  def parse(argv: list[str]) -> list[str]:
+    try:
+      rest = flags.FLAGS(argv)
+    except flags.Error as error:
+      _fail(f'{error} (see --help)')
+    if len(rest) < 2 and not _wants_help():
+      _fail('arguments: found none, allowed one folder of a run or more')
+    return rest
+
+  app.run(
+    lambda rest: _guarded(
+      lambda: main([pathlib.Path(name).expanduser() for name in rest[1:]])
+    ),
+    argv=list(sys.argv if argv is None else argv),
+    flags_parser=parse,
   )
 
 
@@ -106,17 +128,19 @@ def keep_memory() -> None:
   os.execve(sys.executable, arguments, os.environ | _MEMORY)
 
 
-def _guarded(main: Main) -> int:
+def _start(main: Main) -> int | None:
   keep_memory()
   # Preallocation would take three quarters of a GPU that may be shared.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   logging.set_verbosity(logging.WARNING)
+  config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
+  return _guarded(lambda: main(config, pathlib.Path(workdir).expanduser()))
+
+
+def _guarded(main: Callable[[], int | None]) -> int | None:
   try:
-    return (
-      main(flags.FLAGS.config, pathlib.Path(flags.FLAGS.workdir).expanduser())
-      or 0
-    )
+    return main()
   except errors.InputError as error:
     _fail(str(error))
   except KeyboardInterrupt:

@@ -30,6 +30,27 @@ def start(
   )
 
 
+def run(module: str, *arguments: str) -> subprocess.CompletedProcess:
+  """`python -m module arguments` to its end, whatever that is."""
+  return subprocess.run(
+    [sys.executable, '-m', module, *arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=240,
+  )
+
+
+def refused(module: str, *arguments: str) -> str:
+  """The one line that a process ends with which must fail."""
+  done = run(module, *arguments)
+  assert done.returncode == 2, done.stderr
+  assert 'Traceback' not in done.stderr
+  (line,) = done.stderr.strip().splitlines()
+  assert line.startswith('error: ')
+  return line
+
+
 def finish(process: subprocess.Popen) -> tuple[str, str]:
   """What a process that must succeed wrote to stdout and stderr."""
   out, err = process.communicate(timeout=600)

@@ -1,8 +1,6 @@
 """Binaries as a user starts them: one line and exit code 2 on bad input."""
 
 import pathlib
-import subprocess
-import sys
 import time
 
 import pytest
@@ -10,27 +8,11 @@ import pytest
 from common import errors, trainer
 from configs import samcl_tiny
 from samcl import setup
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def _run(*arguments: str) -> subprocess.CompletedProcess:
-  return subprocess.run(
-    [sys.executable, '-m', 'samcl.train', *arguments],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    timeout=240,
-  )
+from tests import binaries
 
 
 def _refused(*arguments: str) -> str:
-  done = _run(*arguments)
-  assert done.returncode == 2, done.stderr
-  assert 'Traceback' not in done.stderr
-  (line,) = done.stderr.strip().splitlines()
-  assert line.startswith('error: ')
-  return line
+  return binaries.refused('samcl.train', *arguments)
 
 
 TINY = '--config=configs/samcl_tiny.py'
@@ -96,9 +78,9 @@ def test_configs_that_cannot_be_used(field, value, expected, tmp_path, data):
 
 
 def test_help_is_immediate():
-  _run('--help')
+  binaries.run('samcl.train', '--help')
   start = time.monotonic()
-  done = _run('--help')
+  done = binaries.run('samcl.train', '--help')
   assert '--workdir' in done.stdout
   assert 'jax' not in done.stderr
   assert time.monotonic() - start < 5

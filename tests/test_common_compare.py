@@ -2,14 +2,11 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from common import compare, errors
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests import binaries
 
 
 def _entry(method: str, seed: int, acc: float, **more) -> dict:
@@ -59,25 +56,15 @@ def test_one_method_and_seed_twice_is_refused():
 @pytest.mark.parametrize('text', ['', '{', '[]', '3', '{"problem": "toy"}'])
 def test_what_no_run_wrote_is_refused(tmp_path, text):
   (tmp_path / 'results.json').write_text(text)
-  with pytest.raises(errors.InputError, match='results.json: '):
+  with pytest.raises(errors.InputError, match=r'results\.json: '):
     compare.read(tmp_path)
-
-
-def _run(*arguments: str) -> subprocess.CompletedProcess:
-  return subprocess.run(
-    [sys.executable, '-m', 'common.compare', *arguments],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    timeout=60,
-  )
 
 
 def test_as_a_user_starts_it(tmp_path):
   folders = [
     _write(tmp_path / str(seed), _entry('er', seed, 0.5)) for seed in (0, 1)
   ]
-  done = _run(*map(str, folders))
+  done = binaries.run('common.compare', *map(str, folders))
   assert done.returncode == 0, done.stderr
   assert '| er | 2 | 0.500 ± 0.000 |' in done.stdout
 
@@ -87,7 +74,4 @@ def test_as_a_user_starts_it(tmp_path):
   [([], 'found none'), (['nowhere'], 'nowhere/results.json'), (['-x'], 'x')],
 )
 def test_bad_arguments_end_in_one_line(arguments, expected):
-  done = _run(*arguments)
-  assert done.returncode == 2
-  (line,) = done.stderr.splitlines()
-  assert line.startswith('error: ') and expected in line
+  assert expected in binaries.refused('common.compare', *arguments)

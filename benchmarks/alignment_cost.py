@@ -131,7 +131,7 @@ def _make_update(args: argparse.Namespace, estimator: str):
       shift=lambda b, key: b | {'image': shift(b['image'], key)},
     ),
   )
-  held = memory.fill(memory.create_memory(past, args.batch), past)
+  held = memory.append(memory.create_memory(past, args.batch), past)
   state = [train_state.create_state(params, tx, held)]
 
   def run() -> None:

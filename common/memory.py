@@ -99,13 +99,17 @@ def insert(
   return memory.replace(items=items, num_seen=memory.num_seen + num_items)
 
 
-def fill(memory: Memory, batch: dict[str, jax.Array]) -> Memory:
-  """The memory with these items and no others; they fit."""
+def append(memory: Memory, batch: dict[str, jax.Array]) -> Memory:
+  """The memory with these items behind those that it has; they fit."""
   num_items = tree.num_items(batch)
   items = jax.tree.map(
-    lambda held, new: held.at[:num_items].set(new), memory.items, batch
+    lambda held, new: jax.lax.dynamic_update_slice_in_dim(
+      held, jnp.asarray(new, held.dtype), memory.num_seen, 0
+    ),
+    memory.items,
+    batch,
   )
-  return memory.replace(items=items, num_seen=jnp.int32(num_items))
+  return memory.replace(items=items, num_seen=memory.num_seen + num_items)
 
 
 def draw(

@@ -72,8 +72,8 @@ class Method:
   Attributes:
     build: (gradient, optimizer, settings) -> step.
     memory: '' for none; 'reservoir', real cases as the step meets them; 'kept',
-      real cases of every past site; 'generated', drawn anew at every stage by
-      the generator of the problem.
+      real cases of every past site; 'generated', drawn by the generator of the
+      problem when a site is left.
     build_probe: (gradient, settings) -> what is measured beside logged steps.
     all_sites: batches come from every site of the stream at every stage.
     one_model_per_site: parameters and optimizer start anew at every stage and

@@ -217,22 +217,24 @@ class Stream:
     return state
 
   def _remember(self, phase, state):
-    """The memory with as many cases of each past site."""
-    num, parts = self._plan.num_kept, []
-    for site in range(phase.stage):
-      if self._generator is None:
-        draw = rng.host(self._plan.seed, 'kept', site)
-        count = self._problem.num_train(site)
-        cases = draw.permutation(count)[np.arange(num) % count]
-        parts.append(self._load([(site, int(case)) for case in cases]))
-        continue
-      key = rng.at(self._plan.seed, f'replay/{site}', phase.stage)
+    """The memory with cases of the site before, for good.
+
+    Drawn once, when the generator has just learnt the site: whatever it loses
+    later, they keep.
+    """
+    site, num = phase.stage - 1, self._plan.num_kept
+    if self._generator is None:
+      count = self._problem.num_train(site)
+      order = rng.host(self._plan.seed, 'kept', site).permutation(count)
+      chosen = order[np.arange(num) % count]
+      batch = self._load([(site, int(case)) for case in chosen])
+    else:
+      key = rng.stream(self._plan.seed, f'replay/{site}')
       batch, metrics = self._generator.draw(state, site, num, key)
       # Of the last step, which a checkpoint taken now has behind it.
       self._write(phase, phase.start - 1, f'replay/{site}', metrics)
-      parts.append(_with_site(batch, [site] * num))
-    joined = jax.tree.map(lambda *x: np.concatenate(x), *parts)
-    return state.replace(memory=memory_lib.fill(state.memory, joined))
+      batch = _with_site(batch, [site] * num)
+    return state.replace(memory=memory_lib.append(state.memory, batch))
 
   def _save(self, state, position, since):
     position.wall_s = time.monotonic() - since

@@ -416,7 +416,7 @@ def _points(params, batch, key):
 
 def _smg_state(tx):
   past = {'x': jnp.full((2, 2), 5.0), 'site': jnp.zeros(2, jnp.int32)}
-  memory = memory_lib.fill(memory_lib.create_memory(past, 2), past)
+  memory = memory_lib.append(memory_lib.create_memory(past, 2), past)
   return ts.create_state({'w': jnp.zeros(2)}, tx, memory)
 
 

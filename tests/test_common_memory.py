@@ -75,6 +75,15 @@ def test_replay_of_more_than_is_held_repeats():
   np.testing.assert_array_equal(np.sort(slots), [0, 0, 1, 1])
 
 
+def test_appended_items_come_behind_the_others():
+  memory = memory_lib.create_memory(_items([0]), 5)
+  for items in ([7, 8], [9]):
+    memory = memory_lib.append(memory, _items(items))
+  assert int(memory.num_seen) == 3
+  held = memory_lib.draw(memory, 3, jax.random.key(0))
+  assert sorted(np.asarray(held['label'])) == [7, 8, 9]
+
+
 def test_no_room_is_refused():
   with pytest.raises(ValueError, match='at least 1'):
     memory_lib.create_memory(_items([0]), 0)

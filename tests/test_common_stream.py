@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -21,13 +22,15 @@ PLAN = plan_lib.Plan(
 )
 
 
-def _stream(workdir, name='samcl', problem=None, **kwargs) -> stream.Stream:
+def _stream(
+  workdir, name='samcl', problem=None, plan=PLAN, **kwargs
+) -> stream.Stream:
   return stream.Stream(
     problem or toy_problem.Toy(),
     methods.get(name),
     methods.Settings(rho=0.01),
     optax.adam(0.3),
-    PLAN,
+    plan,
     workdir,
     **kwargs,
   )
@@ -118,7 +121,7 @@ def test_a_run_with_a_generator_stops_and_goes_on(stop_at, tmp_path):
     *['train'] * 3,
     *['generator'] * 2,
   ]
-  np.testing.assert_array_equal(whole[0].generator['begun'], [1, 1])
+  np.testing.assert_array_equal(whole[0].generator['begun'], [1, 1, 0])
   assert int(whole[0].step) == 13
 
 
@@ -128,6 +131,32 @@ def test_generated_cases_fill_the_memory(tmp_path):
   gap = np.asarray(state.memory.items['x']) - toy_problem.CENTRES[0]
   assert np.abs(gap).max() < 0.5
   np.testing.assert_array_equal(state.memory.items['site'], 0)
+
+
+class _Three(toy_problem.Toy):
+  stream = ('east', 'west', 'north')
+  unseen = ()
+
+
+@pytest.mark.parametrize('method', ['smg', 'smg_er'])
+def test_what_was_drawn_of_a_site_stays(tmp_path, method):
+  plan = dataclasses.replace(PLAN, num_steps=(3, 3, 3))
+  after = []
+  _stream(
+    tmp_path,
+    method,
+    problem=_Three(),
+    plan=plan,
+    on_stage=lambda state, stage: after.append(state.memory),
+  ).run()
+  num = plan.num_kept
+  second, third = (
+    {k: np.asarray(x) for k, x in memory.items.items()} for memory in after[1:]
+  )
+  np.testing.assert_array_equal(third['site'], np.repeat([0, 1], num))
+  np.testing.assert_array_equal(third['x'][:num], second['x'][:num])
+  gap = third['x'] - toy_problem.CENTRES[third['site']]
+  assert np.abs(gap).max() < 1
 
 
 def test_kept_cases_are_real_ones_of_past_sites(tmp_path):

@@ -51,7 +51,7 @@ def _generator(segment=None, **fields) -> replay.SiteModulatedDiffusion:
 
 def _state(generator) -> ts.TrainState:
   past = _batch(9, 0)
-  memory = memory_lib.fill(memory_lib.create_memory(past, 8), past)
+  memory = memory_lib.append(memory_lib.create_memory(past, 8), past)
   return ts.TrainState(
     step=jnp.zeros((), jnp.int32),
     params={},

@@ -16,12 +16,12 @@ CENTRES = np.array([[2.0, -1.0], [-3.0, 0.5], [0.0, 4.0]])
 class Mean:
   """A generator that learns the mean of each site and draws around it."""
 
-  num_steps = (4, 3)
+  num_steps = (4, 3, 3)
   batch_size = 3
 
   def init(self, key):
     del key
-    return {'mean': jnp.zeros((2, 2)), 'begun': jnp.zeros(2, jnp.int32)}
+    return {'mean': jnp.zeros((3, 2)), 'begun': jnp.zeros(3, jnp.int32)}
 
   def begin(self, state, stage):
     held = state.generator

@@ -42,4 +42,6 @@ def get_config() -> config_dict.ConfigDict:
       | {'root': 'registration/hippocampus_mr', 'cases': _FIRST_40},
     }
   )
+  config.diffusion.num_steps = (1000, 400)
+  config.train.num_steps = (300, 200)
   return config

@@ -30,6 +30,7 @@ def get_config() -> config_dict.ConfigDict:
   config.sites = config_dict.ConfigDict({name: _centre() for name in CENTRES})
   config.model.num_levels = 5
   config.diffusion.num_steps = (40_000, 20_000)
+  config.diffusion.batch_size = 16
   config.diffusion.ema_decay = 0.999
   config.diffusion.network.num_channels = 64
   config.diffusion.network.num_levels = 5

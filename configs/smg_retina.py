@@ -38,13 +38,12 @@ def get_config() -> config_dict.ConfigDict:
       'lesav': site,
     }
   )
-  config.diffusion.num_steps = (600, 300)
-  config.diffusion.batch_size = 8
-  config.diffusion.chunk = 12
+  config.diffusion.num_steps = (800, 400)
+  config.diffusion.chunk = 20
   config.diffusion.network.patch = 4
   config.diffusion.agreement = 0.3
   config.memory.capacity = 16
-  config.memory.num_kept = 16
+  config.memory.num_kept = 32
   config.train.batch_size = 4
-  config.train.num_steps = (150,)
+  config.train.num_steps = (200, 150)
   return config

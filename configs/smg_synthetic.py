@@ -48,8 +48,12 @@ def get_config() -> config_dict.ConfigDict:
 
   _rules.add_rules(config)
   config.optim.lr = 2e-3
+  config.alignment.fixed_length = True
+  config.alignment.alpha = 0.2
+  config.alignment.orientational_weight = 0.75
+  config.alignment.arbitrary_weight = 0.25
   config.memory.capacity = 96
-  config.memory.num_kept = 24
+  config.memory.num_kept = 72
 
   config.appearance = config_dict.ConfigDict()
   config.appearance.contrast = 0.5
@@ -60,8 +64,8 @@ def get_config() -> config_dict.ConfigDict:
   config.appearance.mix = 0.25
 
   config.diffusion = config_dict.ConfigDict()
-  config.diffusion.num_steps = (700, 200)
-  config.diffusion.batch_size = 16
+  config.diffusion.num_steps = (1400, 400)
+  config.diffusion.batch_size = 8
   config.diffusion.lr = 3e-3
   config.diffusion.ema_decay = 0.99
   config.diffusion.prediction = 'v'
@@ -71,8 +75,8 @@ def get_config() -> config_dict.ConfigDict:
   config.diffusion.labels = 'joint'
   config.diffusion.sample_steps = 50
   config.diffusion.guidance = 1.0
-  config.diffusion.chunk = 36
-  config.diffusion.oversample = 1.5
+  config.diffusion.chunk = 45
+  config.diffusion.oversample = 1.25
   config.diffusion.agreement = 0.5
   config.diffusion.area_margin = 0.2
   config.diffusion.network = config_dict.ConfigDict()
@@ -88,7 +92,7 @@ def get_config() -> config_dict.ConfigDict:
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 8
   config.train.accumulate = False
-  config.train.num_steps = (300, 200)
+  config.train.num_steps = (600, 200)
   config.train.log_every = 10
   config.train.checkpoint_every = 100
   return config

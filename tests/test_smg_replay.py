@@ -50,7 +50,7 @@ def _generator(segment=None, **fields) -> replay.SiteModulatedDiffusion:
 
 
 def _state(generator) -> ts.TrainState:
-  past = _batch(9, 0)
+  past = _batch(9, 0) | {'site': np.array([0, 1, 0, 1], np.int32)}
   memory = memory_lib.append(memory_lib.create_memory(past, 8), past)
   return ts.TrainState(
     step=jnp.zeros((), jnp.int32),
@@ -137,6 +137,28 @@ def test_distillation_is_zero_at_the_teacher_and_pulls_back_to_it():
 
   assert kept(held.teacher) == 0
   assert kept(held.params) > 0
+
+
+def _largest_move(step: int) -> float:
+  """Of a parameter, at a step of the first stage; Adam's first is 1."""
+  generator = _generator(num_steps=(40, 4, 4))
+  state = _state(generator)
+  held = state.generator.replace(step=jnp.int32(step))
+  state = state.replace(generator=held)
+  moved, _ = generator.step(state, _batch(0, 0), jax.random.key(0), 0)
+  gaps = jax.tree.map(
+    lambda a, b: jnp.abs(a - b).max(), moved.generator.params, held.params
+  )
+  return float(max(jax.tree.leaves(gaps)))
+
+
+@pytest.mark.parametrize(
+  ('step', 'rate'), [(0, 1 / 20), (9, 10 / 20 * 0.88), (20, 0.5), (40, 0)]
+)
+def test_the_rate_warms_up_and_falls_as_a_cosine(step, rate):
+  np.testing.assert_allclose(
+    _largest_move(step), rate * SETTINGS.lr, rtol=0.01, atol=1e-9
+  )
 
 
 def test_a_new_site_starts_from_the_last_one_and_the_average():

@@ -79,12 +79,15 @@ def save(
 def draw_contours(axes: mpl_axes.Axes, label: np.ndarray, style: str) -> None:
   """Outlines of the values above 0 of a label (rows, columns), one colour each.
 
-  Larger ones first, so that one within another stays in view. `style` is that
+  Wider ones first, so that one within another stays in view. `style` is that
   of a line; any but 'solid' is drawn thinner.
   """
   rows, columns = label.shape
-  values, sizes = np.unique(label[label > 0], return_counts=True)
-  for value in values[np.argsort(-sizes)]:
+
+  def width(value: int) -> int:
+    return np.ptp(np.nonzero(label == value)[1])
+
+  for value in sorted(np.unique(label[label > 0]), key=width, reverse=True):
     axes.contour(
       np.arange(-1, columns + 1),
       np.arange(-1, rows + 1),

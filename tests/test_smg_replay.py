@@ -161,6 +161,23 @@ def test_the_rate_warms_up_and_falls_as_a_cosine(step, rate):
   )
 
 
+def test_the_average_follows_the_parameters():
+  generator = _generator(ema_decay=0.5)
+  state = _state(generator)
+  for i in range(5):
+    before = state.generator
+    state, _ = generator.step(state, _batch(i, 0), jax.random.key(i), 0)
+    rate = 1 - min(0.5, (1 + i) / (10 + i))
+    jax.tree.map(
+      lambda new, old, p, rate=rate: np.testing.assert_allclose(
+        new, old + rate * (p - old), rtol=1e-5, atol=1e-6
+      ),
+      state.generator.average,
+      before.average,
+      state.generator.params,
+    )
+
+
 def test_a_new_site_starts_from_the_last_one_and_the_average():
   generator, first, _, _ = _stages('frozen')
   begun = generator.begin(first, 1).generator

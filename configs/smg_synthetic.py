@@ -49,7 +49,7 @@ def get_config() -> config_dict.ConfigDict:
   _rules.add_rules(config)
   config.optim.lr = 2e-3
   config.alignment.fixed_length = True
-  config.alignment.alpha = 0.2
+  config.alignment.alpha = 0.1
   config.alignment.orientational_weight = 0.75
   config.alignment.arbitrary_weight = 0.25
   config.memory.capacity = 96

@@ -1,87 +1,83 @@
 """Finished runs side by side: `python -m common.compare DIR ...`.
 
 One table for each stream, one row for each method, mean ± standard deviation
-over the runs; read from results.json alone.
+over seeds. Where runs of a method differ in other fields of their configs too,
+every such variant has a row of its own that says so.
 """
 
-from collections.abc import Iterator, Sequence
-import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import pathlib
 from typing import Any
 
 import numpy as np
 
-from common import app, errors
+from common import app, errors, run_files
 
 SUMMARIES = ('ACC', 'BWT', 'unseen')
-_FIELDS = ('problem', 'method', 'seed', 'stream', 'unseen', 'summary')
-
-Entry = dict[str, Any]
+AGREEMENTS = ('cosine/orientational', 'cosine/arbitrary')
+# What changes a file or a picture, but no result.
+_IDLE = ('seed', 'data.folder', 'train.log_every', 'train.checkpoint_every')
 
 
 def main(folders: Sequence[pathlib.Path]) -> None:
-  print('\n'.join(tables([read(folder) for folder in folders])))
+  print('\n'.join(tables([run_files.load(folder) for folder in folders])))
 
 
-def read(workdir: pathlib.Path) -> Entry:
-  """results.json of a finished run.
-
-  Raises:
-    InputError: it is missing or is not what a run writes.
-  """
-  path = workdir / 'results.json'
-  try:
-    entry = json.loads(path.read_text('utf-8'))
-    missing = [name for name in _FIELDS if name not in entry]
-  except (OSError, ValueError, TypeError) as error:
-    raise errors.InputError(
-      f'{path}: found {type(error).__name__}, allowed what a finished run '
-      'writes'
-    ) from error
-  if missing:
-    raise errors.InputError(f'{path}: {missing[0]}: missing, must be there')
-  return entry
-
-
-def tables(entries: Sequence[Entry]) -> Iterator[str]:
+def tables(runs: Sequence[run_files.Run]) -> Iterator[str]:
   """Lines of Markdown, streams in the order in which they are met.
 
   Raises:
-    InputError: the same method and seed twice on one stream.
+    InputError: the same method, fields and seed twice on one stream.
   """
-  for stream, runs in _group(entries, _stream):
-    names = [_run(run) for run in runs]
-    for name in names:
-      if names.count(name) > 1:
-        raise errors.InputError(
-          f'{stream}: found {names.count(name)} runs of {name[0]} with seed '
-          f'{name[1]}, allowed one'
-        )
-    yield from (stream, '', *_table(runs), '')
+  for stream, group in _group(runs, _stream):
+    variants = [
+      (name, same)
+      for method, of_method in _group(group, _method)
+      for name, same in _group(of_method, _namer(method, of_method))
+    ]
+    for name, same in variants:
+      _check_seeds(stream, name, same)
+    yield from (stream, '', *_table(variants), '')
 
 
-def _table(runs: Sequence[Entry]) -> Iterator[str]:
-  methods = list(_group(runs, lambda run: run['method']))
-  columns = [
-    (metric, name)
+def agreement(run: run_files.Run, name: str) -> float | None:
+  """Mean of what was logged over the last half of each stage, stages alike."""
+  lines = [x for x in run.log if x.get('split') == 'train' and name in x]
+  means = []
+  for _, stage in _group(lines, lambda line: line['stage']):
+    steps = [line['step'] for line in stage]
+    half = (min(steps) + max(steps)) / 2
+    means.append(np.mean([x[name] for x in stage if x['step'] >= half]))
+  return float(np.mean(means)) if means else None
+
+
+def _table(variants: Sequence[tuple[str, Sequence]]) -> Iterator[str]:
+  rows = {name: _values(runs) for name, runs in variants}
+  columns = list(dict.fromkeys(c for values in rows.values() for c in values))
+  counts = {name: len(runs) for name, runs in variants}
+
+  def first(name: str) -> float:
+    return -np.mean(rows[name].get(columns[0], -np.inf))
+
+  yield _line('method', 'runs', *columns)
+  yield _line(*['---'] * (2 + len(columns)))
+  for name in sorted(rows, key=first) if columns else rows:
+    cells = [_cell(rows[name].get(column, ())) for column in columns]
+    yield _line(name, str(counts[name]), *cells)
+
+
+def _values(runs: Sequence[run_files.Run]) -> dict[str, list[float]]:
+  """Column -> a value for each run that has one."""
+  found: dict[str, list[float | None]] = {
+    f'{metric} {name}': [
+      run.results['summary'].get(metric, {}).get(name) for run in runs
+    ]
     for metric in ('dice', 'tre')
     for name in SUMMARIES
-    if any(_values(runs, metric, name))
-  ]
-
-  def first(item) -> float:
-    return -np.mean(_values(item[1], *columns[0]) or -np.inf)
-
-  yield _line('method', 'runs', *(f'{m} {name}' for m, name in columns))
-  yield _line(*['---'] * (2 + len(columns)))
-  for method, group in sorted(methods, key=first if columns else None):
-    cells = [_cell(_values(group, *column)) for column in columns]
-    yield _line(method, str(len(group)), *cells)
-
-
-def _values(runs: Sequence[Entry], metric: str, name: str) -> list[float]:
-  found = [run['summary'].get(metric, {}).get(name) for run in runs]
-  return [value for value in found if value is not None]
+  }
+  found |= {name: [agreement(run, name) for run in runs] for name in AGREEMENTS}
+  known = {c: [v for v in vs if v is not None] for c, vs in found.items()}
+  return {column: values for column, values in known.items() if values}
 
 
 def _cell(values: Sequence[float]) -> str:
@@ -97,21 +93,61 @@ def _line(*cells: str) -> str:
   return f'| {" | ".join(cells)} |'
 
 
-def _group(entries: Sequence[Entry], key) -> list[tuple[str, list[Entry]]]:
-  groups: dict[str, list[Entry]] = {}
-  for entry in entries:
-    groups.setdefault(key(entry), []).append(entry)
+def _group(items: Sequence, key: Callable[[Any], Any]) -> list[tuple]:
+  groups: dict[Any, list] = {}
+  for item in items:
+    groups.setdefault(key(item), []).append(item)
   return list(groups.items())
 
 
-def _stream(entry: Entry) -> str:
-  text = f'{entry["problem"]}: {", ".join(entry["stream"])}'
-  unseen = ', '.join(entry['unseen'])
+def _stream(run: run_files.Run) -> str:
+  text = f'{run.results["problem"]}: {", ".join(run.results["stream"])}'
+  unseen = ', '.join(run.results['unseen'])
   return f'{text}; unseen {unseen}' if unseen else text
 
 
-def _run(entry: Entry) -> tuple[str, int]:
-  return entry['method'], entry['seed']
+def _method(run: run_files.Run) -> str:
+  return run.results['method']
+
+
+def _namer(
+  method: str, runs: Sequence[run_files.Run]
+) -> Callable[[run_files.Run], str]:
+  """The name of a variant: the method and the fields that runs differ in."""
+  configs = [_flatten(run.config) for run in runs]
+  fields = sorted(set().union(*configs) - set(_IDLE))
+  differing = [
+    field
+    for field in fields
+    if any(config.get(field) != configs[0].get(field) for config in configs)
+  ]
+
+  def name(run: run_files.Run) -> str:
+    config = _flatten(run.config)
+    said = [f'{field}={config.get(field)}' for field in differing]
+    return ' '.join([method, *said])
+
+  return name
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  flat = {}
+  for name, value in config.items():
+    if isinstance(value, Mapping):
+      flat |= _flatten(value, f'{prefix}{name}.')
+    else:
+      flat[f'{prefix}{name}'] = value
+  return flat
+
+
+def _check_seeds(stream: str, name: str, runs: Sequence[run_files.Run]) -> None:
+  seeds = [run.config.get('seed') for run in runs]
+  for seed in seeds:
+    if seeds.count(seed) > 1:
+      raise errors.InputError(
+        f'{stream}: found {seeds.count(seed)} runs of {name} with seed {seed}, '
+        'allowed one'
+      )
 
 
 if __name__ == '__main__':

@@ -1,33 +1,27 @@
-"""The table of finished runs, from results.json alone."""
-
-import json
-import pathlib
+"""The table of finished runs."""
 
 import pytest
 
-from common import compare, errors
+from common import compare, errors, run_files
 from tests import binaries
 
 
-def _entry(method: str, seed: int, acc: float, **more) -> dict:
-  return {
+def _run(
+  method: str, seed: int, acc: float, log=(), stream=('a', 'b'), **config
+) -> run_files.Run:
+  results = {
     'problem': 'toy',
     'method': method,
-    'seed': seed,
-    'stream': ['a', 'b'],
+    'stream': list(stream),
     'unseen': ['c'],
     'summary': {'dice': {'ACC': acc, 'BWT': -0.25, 'unseen': None}},
-  } | more
-
-
-def _write(folder: pathlib.Path, entry: dict) -> pathlib.Path:
-  folder.mkdir()
-  (folder / 'results.json').write_text(json.dumps(entry))
-  return folder
+  }
+  config = {'method': method, 'seed': seed, 'rule': config}
+  return run_files.Run(config, results, {}, list(log), {})
 
 
 def test_mean_and_sample_deviation_best_method_first():
-  runs = [_entry('low', 0, 0.25), _entry('high', 0, 0.5), _entry('high', 1, 1)]
+  runs = [_run('low', 0, 0.25), _run('high', 0, 0.5), _run('high', 1, 1)]
   assert list(compare.tables(runs)) == [
     'toy: a, b; unseen c',
     '',
@@ -40,7 +34,7 @@ def test_mean_and_sample_deviation_best_method_first():
 
 
 def test_a_table_for_each_stream():
-  runs = [_entry('er', 0, 0.5), _entry('er', 0, 0.5, stream=['b', 'a'])]
+  runs = [_run('er', 0, 0.5), _run('er', 0, 0.5, stream=('b', 'a'))]
   lines = list(compare.tables(runs))
   assert [line for line in lines if line.startswith('toy')] == [
     'toy: a, b; unseen c',
@@ -48,30 +42,48 @@ def test_a_table_for_each_stream():
   ]
 
 
+def test_variants_of_a_method_are_named_by_what_differs():
+  runs = [
+    _run('smg', seed, acc, alpha=alpha, order='random')
+    for alpha, acc in ((0.0, 0.25), (0.1, 0.5))
+    for seed in (0, 1)
+  ]
+  lines = list(compare.tables([*runs, _run('er', 0, 0.125, alpha=7)]))
+  assert [line.split(' | ')[:2] for line in lines[4:7]] == [
+    ['| smg rule.alpha=0.1', '2'],
+    ['| smg rule.alpha=0.0', '2'],
+    ['| er', '1'],
+  ]
+
+
+def test_agreement_is_of_the_last_half_of_each_stage():
+  def line(stage, step, value, split='train'):
+    cosine = {'cosine/orientational': value}
+    return {'stage': stage, 'step': step, 'split': split} | cosine
+
+  log = [
+    *[line(2, step, value) for step, value in enumerate((9, 9, 0.5, 0.25))],
+    *[line(3, 10 + step, value) for step, value in enumerate((9, 1, 2))],
+    line(3, 12, 9, split='generator'),
+    {'stage': 3, 'step': 12, 'split': 'train'},
+  ]
+  run = _run('smg', 0, 0.5, log)
+  expected = (0.375 + 1.5) / 2
+  assert compare.agreement(run, 'cosine/orientational') == expected
+  assert compare.agreement(run, 'cosine/arbitrary') is None
+  lines = list(compare.tables([run, _run('er', 0, 0.25)]))
+  assert lines[2].endswith('| cosine/orientational |')
+  assert lines[4].endswith('| 0.938 |') and lines[5].endswith('|  |')
+
+
 def test_one_method_and_seed_twice_is_refused():
   with pytest.raises(errors.InputError, match='2 runs of er with seed 3'):
-    list(compare.tables([_entry('er', 3, 0.5), _entry('er', 3, 0.25)]))
-
-
-@pytest.mark.parametrize('text', ['', '{', '[]', '3', '{"problem": "toy"}'])
-def test_what_no_run_wrote_is_refused(tmp_path, text):
-  (tmp_path / 'results.json').write_text(text)
-  with pytest.raises(errors.InputError, match=r'results\.json: '):
-    compare.read(tmp_path)
-
-
-def test_as_a_user_starts_it(tmp_path):
-  folders = [
-    _write(tmp_path / str(seed), _entry('er', seed, 0.5)) for seed in (0, 1)
-  ]
-  done = binaries.run('common.compare', *map(str, folders))
-  assert done.returncode == 0, done.stderr
-  assert '| er | 2 | 0.500 ± 0.000 |' in done.stdout
+    list(compare.tables([_run('er', 3, 0.5), _run('er', 3, 0.25)]))
 
 
 @pytest.mark.parametrize(
   ('arguments', 'expected'),
-  [([], 'found none'), (['nowhere'], 'nowhere/results.json'), (['-x'], 'x')],
+  [([], 'found none'), (['nowhere'], 'nowhere/config.json'), (['-x'], 'x')],
 )
 def test_bad_arguments_end_in_one_line(arguments, expected):
   assert expected in binaries.refused('common.compare', *arguments)

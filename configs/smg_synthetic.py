@@ -93,6 +93,6 @@ def get_config() -> config_dict.ConfigDict:
   config.train.batch_size = 8
   config.train.accumulate = False
   config.train.num_steps = (600, 200)
-  config.train.log_every = 10
-  config.train.checkpoint_every = 100
+  config.train.log_every = 20
+  config.train.checkpoint_every = 200
   return config

@@ -130,10 +130,8 @@ class SiteModulatedDiffusion:
     self._update = jax.jit(self._make_update, static_argnames='first')
 
   def init(self, key: jax.Array) -> GeneratorState:
-    x = jnp.zeros((1, *self._shape))
-    params = jax.jit(self._network.init)(
-      key, x, x[:, 0, 0, 0], jnp.zeros(1, int)
-    )
+    x, t = jnp.zeros((1, *self._shape)), jnp.zeros(1)
+    params = jax.jit(self._network.init)(key, x, t, jnp.zeros(1, int))
     params = params['params']
     return self._fresh(
       params, jnp.tile(jnp.array([[1.0, 0.0]]), (self._network.num_sites, 1))

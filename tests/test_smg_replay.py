@@ -35,15 +35,17 @@ def _batch(seed: int, site: int) -> dict[str, np.ndarray]:
   }
 
 
-def _generator(segment=None, **fields) -> replay.SiteModulatedDiffusion:
+def _generator(
+  segment=None, sides=SIDES, **fields
+) -> replay.SiteModulatedDiffusion:
   network = denoiser.Denoiser(
     num_sites=NUM_SITES, num_channels=8, num_levels=2, token_dim=8, num_heads=2
   )
   return replay.SiteModulatedDiffusion(
     network,
     segment
-    or (lambda params, images: np.ones((len(images), *SIDES), np.uint8)),
-    shape=(*SIDES, 1),
+    or (lambda params, images: np.ones((len(images), *sides), np.uint8)),
+    shape=(*sides, 1),
     classes=(1, 2),
     settings=replay.Settings(**(SETTINGS.__dict__ | fields)),
   )
@@ -137,6 +139,22 @@ def test_distillation_is_zero_at_the_teacher_and_pulls_back_to_it():
 
   assert kept(held.teacher) == 0
   assert kept(held.params) > 0
+
+
+def test_volumes():
+  sides = (8, 4, 8)
+  generator = _generator(sides=sides)
+  batch = {
+    name: np.repeat(array[:, :, :4, None], 8, axis=3)
+    for name, array in _batch(0, 0).items()
+    if name != 'site'
+  } | {'site': np.zeros(4, np.int32)}
+  state = _state(generator)
+  state, metrics = generator.step(state, batch, jax.random.key(0), 0)
+  assert np.isfinite(float(metrics['generator/loss/total']))
+  drawn, _ = generator.draw(state, 0, 3, jax.random.key(1))
+  assert drawn['image'].shape == (3, *sides, 1)
+  assert drawn['label'].shape == (3, *sides)
 
 
 def _largest_move(step: int) -> float:

@@ -1,11 +1,9 @@
 """From a config to the registration problem that it describes."""
 
-import pathlib
-
 import jax.numpy as jnp
 from ml_collections import config_dict
 
-from common import errors, synthetic
+from common import config_checks, errors, synthetic
 from samcl import lku_net, losses
 from samcl import problem as problem_lib
 from samcl import tasks as tasks_lib
@@ -48,7 +46,7 @@ def create_problem(
 
 def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
   """The tasks of `stream` and `unseen`; the embedded ones are written first."""
-  folder = pathlib.Path(config.data.folder).expanduser()
+  folder = config_checks.data_folder(config)
   if config.data.synthetic:
     synthetic.write_stream(
       folder,
@@ -56,11 +54,6 @@ def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
       num_train=config.data.num_train,
       num_test=config.data.num_test,
       seed=config.data.seed,
-    )
-  elif not config.data.folder:
-    raise errors.InputError(
-      'config.data.folder: missing; give the folder of the data, '
-      '--config.data.folder=DIR'
     )
   fields = []
   for name in (*config.stream, *config.unseen):
@@ -77,27 +70,14 @@ def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
 
 
 def _check(config: config_dict.ConfigDict) -> None:
-  names = (*config.stream, *config.unseen)
-  if not config.stream:
-    raise errors.InputError('config.stream: found no task, must name some')
-  unknown = [name for name in names if name not in config.tasks]
-  if unknown or len(set(names)) < len(names):
-    raise errors.InputError(
-      f'config.stream, config.unseen: found {names}, allowed each once of '
-      f'{", ".join(config.tasks)}'
-    )
-  allowed = {
-    'scores': (config.scores, problem_lib.METRICS),
-    'model.weights': ([config.model.weights], tuple(lku_net.GAINS)),
-    'model.conv_dtype': ([config.model.conv_dtype], tuple(_DTYPES)),
-    'model.output': ([config.model.output], losses.OUTPUTS),
-  }
-  for field, (found, choices) in allowed.items():
-    wrong = [value for value in found if value not in choices]
-    if wrong:
-      raise errors.InputError(
-        f'config.{field}: found {wrong[0]!r}, allowed: {", ".join(choices)}'
-      )
+  config_checks.check_stations(config, config.tasks)
+  for field, found, allowed in (
+    ('scores', config.scores, problem_lib.METRICS),
+    ('model.weights', [config.model.weights], lku_net.GAINS),
+    ('model.conv_dtype', [config.model.conv_dtype], _DTYPES),
+    ('model.output', [config.model.output], losses.OUTPUTS),
+  ):
+    config_checks.check_choices(field, found, allowed)
   window, multiple = config.loss.ncc_window, 2**config.model.num_levels
   if window < 1 or window % 2 == 0:
     raise errors.InputError(

@@ -1,10 +1,8 @@
 """From a config to the segmentation problem that it describes."""
 
-import pathlib
-
 from ml_collections import config_dict
 
-from common import augment, errors, synthetic, trainer
+from common import augment, config_checks, errors, synthetic, trainer
 from smg import denoiser, replay, sites, unet
 from smg import problem as problem_lib
 
@@ -36,7 +34,7 @@ def create_problem(
 
 def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:
   """The sites of `stream` and `unseen`; the embedded ones are written first."""
-  folder = pathlib.Path(config.data.folder).expanduser()
+  folder = config_checks.data_folder(config)
   if config.data.synthetic:
     synthetic.write_sites(
       folder,
@@ -45,11 +43,6 @@ def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:
       num_train=config.data.num_train,
       num_test=config.data.num_test,
       seed=config.data.seed,
-    )
-  elif not config.data.folder:
-    raise errors.InputError(
-      'config.data.folder: missing; give the folder of the data, '
-      '--config.data.folder=DIR'
     )
 
   def fields(name: str) -> dict:
@@ -96,21 +89,8 @@ def create_generator(
 
 
 def _check(config: config_dict.ConfigDict) -> None:
-  names = (*config.stream, *config.unseen)
-  if not config.stream:
-    raise errors.InputError('config.stream: found no site, must name some')
-  unknown = [name for name in names if name not in config.sites]
-  if unknown or len(set(names)) < len(names):
-    raise errors.InputError(
-      f'config.stream, config.unseen: found {names}, allowed each once of '
-      f'{", ".join(config.sites)}'
-    )
-  wrong = [name for name in config.scores if name not in problem_lib.METRICS]
-  if wrong or not config.scores:
-    raise errors.InputError(
-      f'config.scores: found {wrong or "none"}, allowed: '
-      f'{", ".join(problem_lib.METRICS)}'
-    )
+  config_checks.check_stations(config, config.sites)
+  config_checks.check_choices('scores', config.scores, problem_lib.METRICS)
   _check_sides(config, 'model', 2**config.model.num_levels)
   if config.model.num_channels < 4 or config.model.num_channels % 4:
     raise errors.InputError(

@@ -45,7 +45,7 @@ def data(tmp_path_factory) -> pathlib.Path:
     ('method', 'ewd', "config.method: found 'ewd', allowed: sequential"),
     ('stream', ('brain_mr', 'heart'), 'config.stream'),
     ('stream', ('brain_mr', 'brain_mr'), 'allowed each once'),
-    ('stream', (), 'config.stream: found no task'),
+    ('stream', (), 'config.stream: found none'),
     ('scores', ('dics',), "config.scores: found 'dics', allowed"),
     ('model.output', 'flow', "config.model.output: found 'flow', allowed"),
     ('model.conv_dtype', 'half', "config.model.conv_dtype: found 'half'"),

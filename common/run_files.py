@@ -103,8 +103,9 @@ def _numbers(
 
 
 def _load_object(path: pathlib.Path) -> dict[str, Any]:
+  text = _read(path)
   try:
-    value = json.loads(_read(path))
+    value = json.loads(text)
   except ValueError as error:
     raise errors.InputError(f'{path}: no JSON ({error})') from error
   if not isinstance(value, dict):

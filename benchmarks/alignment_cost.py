@@ -120,8 +120,9 @@ def _make_update(args: argparse.Namespace, estimator: str):
   tx = optim.create_optimizer('adam', schedule=optax.constant_schedule(1e-4))
   shift = augment.make_shift(augment.Appearance())
   name = 'sequential' if estimator == 'plain' else 'smg'
-  strength = alignment.Strength(
-    'first_order' if estimator == 'plain' else estimator
+  strength = alignment.Strength(  # as shipped; `exact` takes no virtual step
+    'first_order' if estimator == 'plain' else estimator,
+    fixed_length=estimator != 'exact',
   )
   step = methods.get(name).make_step(
     loss,

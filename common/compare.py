@@ -42,7 +42,11 @@ def tables(runs: Sequence[run_files.Run]) -> Iterator[str]:
 
 def agreement(run: run_files.Run, name: str) -> float | None:
   """Mean of what was logged over the last half of each stage, stages alike."""
-  lines = [x for x in run.log if x.get('split') == 'train' and name in x]
+  lines = [
+    line
+    for line in run.log
+    if line.get('split') == 'train' and line.get(name) is not None
+  ]
   means = []
   for _, stage in _group(lines, lambda line: line['stage']):
     steps = [line['step'] for line in stage]

@@ -1,6 +1,6 @@
 """The one loop over stages: train on a site, score every site, save, resume."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import dataclasses
 import pathlib
 import sys
@@ -11,8 +11,7 @@ import numpy as np
 import optax
 import tqdm
 
-from common import batching, checkpoint, errors, methods, metric_log, rng
-from common import memory as memory_lib
+from common import checkpoint, errors, feed, methods, metric_log, rng
 from common import plan as plan_lib
 from common import problem as problem_lib
 from common import train_state as ts
@@ -61,6 +60,7 @@ class Stream:
     self._phases = plan_lib.list_phases(
       plan.num_steps, self._generator and self._generator.num_steps
     )
+    self._feed = feed.Feed(problem, method, plan, self._generator)
     settings = dataclasses.replace(settings, shift=problem.shift)
     self._step, self._probe = self._build(settings)
     self._first_step, self._first_probe = self._step, self._probe
@@ -122,24 +122,19 @@ class Stream:
   def _create_state(self) -> ts.TrainState:
     """A fresh state; the initial parameters depend on the seed alone."""
     params = self._problem.init(rng.stream(self._plan.seed, 'init'))
-    memory = generator = None
-    if self._method.memory:
-      memory = memory_lib.create_memory(self._load([(0, 0)]), self._capacity())
+    generator = None
     if self._generator is not None:
       generator = self._generator.init(
         rng.stream(self._plan.seed, 'generator/init')
       )
-    return ts.create_state(params, self._tx, memory, generator)
+    return ts.create_state(
+      params, self._tx, self._feed.create_memory(), generator
+    )
 
   @property
   def _keeps_past_sites(self) -> bool:
     """Whether the memory is filled between stages, and not by steps."""
     return self._method.memory in ('kept', 'generated')
-
-  def _capacity(self) -> int:
-    if self._method.memory == 'reservoir':
-      return self._plan.capacity
-    return self._plan.num_kept * max(1, len(self._problem.stream) - 1)
 
   def _run_phase(self, phase, state, position, bar, since):
     """Steps to the end of the phase; False if asked to stop before."""
@@ -147,7 +142,7 @@ class Stream:
     losses = _Losses(self._problem.stream[phase.stage], phase.stage + 1)
     while position.step < phase.end:
       step = position.step
-      batch = self._load(self._items(phase, step))
+      batch = self._feed.batch(phase, step)
       key = rng.at(plan.seed, phase.kind, step)
       logged = step % plan.log_every == 0 or step + 1 == phase.end
       probed = self._measure(phase, state, batch, key) if logged else {}
@@ -213,59 +208,16 @@ class Stream:
     if self._method.one_model_per_site:
       return self._create_state().replace(step=state.step)
     if self._keeps_past_sites:
-      return self._remember(phase, state)
+      state, metrics = self._feed.remember(state, phase.stage - 1)
+      if metrics:
+        # Of the last step, which a checkpoint taken now has behind it.
+        name = f'replay/{phase.stage - 1}'
+        self._write(phase, phase.start - 1, name, metrics)
     return state
-
-  def _remember(self, phase, state):
-    """The memory with cases of the site before, for good.
-
-    Drawn once, when the generator has just learnt the site: whatever it loses
-    later, they keep.
-    """
-    site, num = phase.stage - 1, self._plan.num_kept
-    if self._generator is None:
-      count = self._problem.num_train(site)
-      order = rng.host(self._plan.seed, 'kept', site).permutation(count)
-      chosen = order[np.arange(num) % count]
-      batch = self._load([(site, int(case)) for case in chosen])
-    else:
-      key = rng.stream(self._plan.seed, f'replay/{site}')
-      batch, metrics = self._generator.draw(state, site, num, key)
-      # Of the last step, which a checkpoint taken now has behind it.
-      self._write(phase, phase.start - 1, f'replay/{site}', metrics)
-      batch = _with_site(batch, [site] * num)
-    return state.replace(memory=memory_lib.append(state.memory, batch))
 
   def _save(self, state, position, since):
     position.wall_s = time.monotonic() - since
     self._checkpoints.save(position.step, state, position.to_json())
-
-  def _load(self, items: Sequence[tuple[int, int]]) -> ts.Batch:
-    batch = self._problem.load_train(items)
-    return _with_site(batch, [site for site, _ in items])
-
-  def _items(self, phase: plan_lib.Phase, step: int) -> list[tuple[int, int]]:
-    """(site, case) of one batch."""
-    plan, stage = self._plan, phase.stage
-    if self._method.all_sites:
-      counts = [
-        self._problem.num_train(site)
-        for site in range(len(self._problem.stream))
-      ]
-      return batching.balanced_batch(
-        plan.seed, 'all', step, num_cases=counts, batch_size=plan.batch_size
-      )
-    name, size = f'stage{stage}', plan.batch_size
-    if phase.kind == 'generator':
-      name, size = f'generator{stage}', self._generator.batch_size
-    cases = batching.batch_indices(
-      plan.seed,
-      name,
-      step - phase.start,
-      num_cases=self._problem.num_train(stage),
-      batch_size=size,
-    )
-    return [(stage, int(case)) for case in cases]
 
   def _evaluate(self, params) -> list[list[problem_lib.Row]]:
     num_sites = len(self._problem.stream) + len(self._problem.unseen)
@@ -296,10 +248,6 @@ class _Losses:
           )
       self.last = float(next(iter(totals.values())))
     self._waiting.clear()
-
-
-def _with_site(batch: ts.Batch, sites: Sequence[int]) -> ts.Batch:
-  return dict(batch) | {'site': np.array(sites, np.int32)}
 
 
 def _compiled(step: ts.StepFn) -> ts.StepFn:

@@ -97,9 +97,7 @@ def _draw_panel(
     style = _LINES[(number // len(figures.PALETTE)) % len(_LINES)]
     cuts = np.searchsorted(steps, starts[1:])
     window = max(1, len(values) // 80)
-    for part, (x, y) in enumerate(
-      zip(np.split(steps, cuts), np.split(values, cuts), strict=True)
-    ):
+    for x, y in zip(np.split(steps, cuts), np.split(values, cuts), strict=True):
       if window > 1:
         axes.plot(x, y, color=color, alpha=0.25, linewidth=0.6)
       axes.plot(
@@ -108,25 +106,27 @@ def _draw_panel(
         color=color,
         linestyle=style,
         marker='o' if len(x) < 3 else '',
-        label=figures.plain(name) if part == 0 else None,
       )
+    axes.plot([], [], color=color, linestyle=style, label=figures.plain(name))
   for start in starts[1:]:
     axes.axvline(start, color='#BBBBBB', linewidth=0.8)
-  if _spread(series) > 30:
-    axes.set_yscale('log')
+  _set_scale(axes, np.concatenate([y for _, y in series.values()]))
   axes.legend(
     loc='center left', bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8
   )
   figures.tidy(axes)
 
 
-def _spread(series: Series) -> float:
-  """Largest over smallest value, 1 if a logarithm does not exist."""
-  values = np.concatenate([y for _, y in series.values()])
+def _set_scale(axes: mpl_axes.Axes, values: np.ndarray) -> None:
+  """Logarithmic where a few values would press the others to a line."""
   values = values[np.isfinite(values)]
-  if not values.size or values.min() <= 0:
-    return 1.0
-  return float(values.max() / values.min())
+  sizes = np.abs(values[values != 0])
+  if not sizes.size:
+    return
+  if values.min() > 0 and sizes.max() > 30 * sizes.min():
+    axes.set_yscale('log')
+  elif sizes.max() > 30 * np.median(sizes):
+    axes.set_yscale('symlog', linthresh=np.median(sizes))
 
 
 def _name_stages(

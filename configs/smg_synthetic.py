@@ -21,16 +21,7 @@ def get_config() -> config_dict.ConfigDict:
   config.unseen = ('site_e', 'site_f')
   config.scores = ('dice', 'assd', 'hd95')
 
-  config.data = config_dict.ConfigDict()
-  config.data.synthetic = True
-  config.data.folder = 'runs/data/smg_synthetic'
-  config.data.shape = (48, 48)
-  config.data.classes = (1, 2)
-  config.data.num_slices = 6
-  config.data.num_train = 16
-  config.data.num_test = 8
-  config.data.seed = 0
-
+  config.data = _data()
   config.sites = config_dict.ConfigDict(
     {
       name: {'format': 'nifti', 'spacing': (2.0, 2.0)}
@@ -55,39 +46,17 @@ def get_config() -> config_dict.ConfigDict:
   config.memory.capacity = 96
   config.memory.num_kept = 72
 
-  config.appearance = config_dict.ConfigDict()
-  config.appearance.contrast = 0.5
-  config.appearance.invert = 0.1
-  config.appearance.bias = 0.2
-  config.appearance.noise = 0.04
-  config.appearance.blur = 1.0
-  config.appearance.mix = 0.25
-
-  config.diffusion = config_dict.ConfigDict()
-  config.diffusion.num_steps = (1400, 400)
-  config.diffusion.batch_size = 8
-  config.diffusion.lr = 3e-3
-  config.diffusion.ema_decay = 0.99
-  config.diffusion.prediction = 'v'
-  config.diffusion.drop_prompt = 0.1
-  config.diffusion.trunk = 'distill'
-  config.diffusion.distill_weight = 1.0
-  config.diffusion.labels = 'joint'
-  config.diffusion.sample_steps = 50
-  config.diffusion.guidance = 1.0
-  config.diffusion.chunk = 45
-  config.diffusion.oversample = 1.25
-  config.diffusion.agreement = 0.5
-  config.diffusion.area_margin = 0.2
-  config.diffusion.network = config_dict.ConfigDict()
-  config.diffusion.network.num_channels = 32
-  config.diffusion.network.num_levels = 3
-  config.diffusion.network.num_blocks = 1
-  config.diffusion.network.patch = 2
-  config.diffusion.network.num_tokens = 4
-  config.diffusion.network.token_dim = 64
-  config.diffusion.network.num_heads = 4
-  config.diffusion.network.adapter_rank = 4
+  config.appearance = config_dict.ConfigDict(
+    {
+      'contrast': 0.5,
+      'invert': 0.1,
+      'bias': 0.2,
+      'noise': 0.04,
+      'blur': 1.0,
+      'mix': 0.25,
+    }
+  )
+  config.diffusion = _diffusion()
 
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 8
@@ -96,3 +65,47 @@ def get_config() -> config_dict.ConfigDict:
   config.train.log_every = 20
   config.train.checkpoint_every = 200
   return config
+
+
+def _data() -> config_dict.ConfigDict:
+  """Which volumes are written, and the grid that they are read on."""
+  data = config_dict.ConfigDict()
+  data.synthetic = True
+  data.folder = 'runs/data/smg_synthetic'
+  data.shape = (48, 48)
+  data.classes = (1, 2)
+  data.num_slices = 6
+  data.num_train = 16
+  data.num_test = 8
+  data.seed = 0
+  return data
+
+
+def _diffusion() -> config_dict.ConfigDict:
+  """The generator: training, samples and their gate, network."""
+  diffusion = config_dict.ConfigDict()
+  diffusion.num_steps = (1400, 400)
+  diffusion.batch_size = 8
+  diffusion.lr = 3e-3
+  diffusion.ema_decay = 0.99
+  diffusion.prediction = 'v'
+  diffusion.drop_prompt = 0.1
+  diffusion.trunk = 'distill'
+  diffusion.distill_weight = 1.0
+  diffusion.labels = 'joint'
+  diffusion.sample_steps = 50
+  diffusion.guidance = 1.0
+  diffusion.chunk = 45
+  diffusion.oversample = 1.25
+  diffusion.agreement = 0.5
+  diffusion.area_margin = 0.2
+  diffusion.network = config_dict.ConfigDict()
+  diffusion.network.num_channels = 32
+  diffusion.network.num_levels = 3
+  diffusion.network.num_blocks = 1
+  diffusion.network.patch = 2
+  diffusion.network.num_tokens = 4
+  diffusion.network.token_dim = 64
+  diffusion.network.num_heads = 4
+  diffusion.network.adapter_rank = 4
+  return diffusion

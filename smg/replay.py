@@ -6,7 +6,6 @@ and the range of foreground that its labels had; no image and no label.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-import dataclasses
 from typing import Any
 
 from absl import logging
@@ -20,55 +19,11 @@ from common import errors
 from common import memory as memory_lib
 from common import train_state as ts
 from smg import denoiser, diffusion, gate, pairs
+from smg import settings as settings_lib
 
-TRUNKS = ('frozen', 'distill', 'finetune')
-LABELS = ('joint', 'pseudo')
 # Every stage begins with a moment estimate of nothing and a site that is new.
 _WARMUP = 20  # steps
 _MAX_NORM = 1.0  # of the gradient
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-  """How the generator is trained and sampled.
-
-  Attributes:
-    num_steps: of each stage.
-    batch_size: cases per step.
-    lr: of Adam, falling to 0 over a stage as a cosine.
-    ema_decay: of the averaged weights, which draw the samples.
-    prediction: 'v' or 'eps'.
-    drop_prompt: share of samples trained on without their prompt.
-    trunk: what happens to shared weights after the first stage: 'frozen' keeps
-      them, so that past sites are drawn as ever; 'distill' trains them, held to
-      their former output on generated cases of past sites; 'finetune' trains
-      them freely.
-    distill_weight: of the former output.
-    labels: 'joint' generates them with the image; 'pseudo' takes those of the
-      segmenter.
-    sample_steps: evaluations of the network per sample.
-    guidance: weight of the prompt, 1 for none.
-    chunk: samples drawn at once.
-    oversample: candidates per case wanted.
-    agreement: least mean Dice of a candidate's label with the segmenter's.
-    area_margin: share by which the foreground may leave the range of the site.
-  """
-
-  num_steps: tuple[int, ...]
-  batch_size: int = 16
-  lr: float = 1e-3
-  ema_decay: float = 0.99
-  prediction: str = 'v'
-  drop_prompt: float = 0.1
-  trunk: str = 'frozen'
-  distill_weight: float = 1.0
-  labels: str = 'joint'
-  sample_steps: int = 50
-  guidance: float = 1.0
-  chunk: int = 32
-  oversample: float = 1.5
-  agreement: float = 0.5
-  area_margin: float = 0.2
 
 
 @flax.struct.dataclass
@@ -96,9 +51,6 @@ class SiteModulatedDiffusion:
     shape: of an image, (*s, c).
     classes: of labels beside 0.
     settings: of training and sampling.
-
-  Raises:
-    ValueError: a setting that is not allowed.
   """
 
   def __init__(
@@ -108,9 +60,8 @@ class SiteModulatedDiffusion:
     *,
     shape: Sequence[int],
     classes: Sequence[int],
-    settings: Settings,
+    settings: settings_lib.Settings,
   ):
-    _check(settings)
     self.num_steps, self.batch_size = settings.num_steps, settings.batch_size
     self._settings, self._segment = settings, segment
     self._network, self._classes = network, tuple(classes)
@@ -281,30 +232,3 @@ class SiteModulatedDiffusion:
     low = jnp.minimum(areas[stage, 0], shares.min())
     high = jnp.maximum(areas[stage, 1], shares.max())
     return areas.at[stage].set(jnp.stack([low, high]))
-
-
-def _check(settings: Settings) -> None:
-  for field, allowed in (
-    ('trunk', TRUNKS),
-    ('labels', LABELS),
-    ('prediction', diffusion.PREDICTIONS),
-  ):
-    found = getattr(settings, field)
-    if found not in allowed:
-      raise ValueError(
-        f'diffusion.{field}: found {found!r}, allowed: {", ".join(allowed)}'
-      )
-  for field, least in (
-    ('num_steps', 1),
-    ('batch_size', 1),
-    ('sample_steps', 1),
-    ('chunk', 1),
-    ('oversample', 1),
-    ('lr', 0),
-    ('agreement', 0),
-    ('area_margin', 0),
-    ('distill_weight', 0),
-  ):
-    found = getattr(settings, field)
-    if np.min(found) < least:
-      raise ValueError(f'diffusion.{field}: found {found}, must be >= {least}')

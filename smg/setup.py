@@ -3,7 +3,7 @@
 from ml_collections import config_dict
 
 from common import augment, config_checks, errors, synthetic, trainer
-from smg import denoiser, replay, sites, unet
+from smg import denoiser, replay, settings, sites, unet
 from smg import problem as problem_lib
 
 
@@ -82,7 +82,7 @@ def create_generator(
       problem.segment,
       shape=problem.image_shape,
       classes=problem.classes,
-      settings=replay.Settings(num_steps=steps, **fields),
+      settings=settings.Settings(num_steps=steps, **fields),
     )
   except (TypeError, ValueError) as error:
     raise errors.InputError(f'config: {error}') from error

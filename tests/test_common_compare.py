@@ -66,6 +66,7 @@ def test_agreement_is_of_the_last_half_of_each_stage():
     *[line(3, 10 + step, value) for step, value in enumerate((9, 1, 2))],
     line(3, 12, 9, split='generator'),
     {'stage': 3, 'step': 12, 'split': 'train'},
+    line(3, 12, None),  # not finite when it was measured
   ]
   run = _run('smg', 0, 0.5, log)
   expected = (0.375 + 1.5) / 2

@@ -4,6 +4,8 @@ import json
 import pathlib
 import re
 
+from matplotlib import colors as mpl_colors
+from matplotlib import figure as mpl_figure
 import numpy as np
 from PIL import Image
 import pytest
@@ -230,6 +232,47 @@ def test_training_curves_break_between_stages():
   assert second == [[3, 3], [4, 4]]
   assert [text.get_text() for text in axes.texts] == ['s1', 's2']
   assert training_figure.draw([]) is None
+
+
+@pytest.mark.parametrize(
+  ('values', 'scale'),
+  [
+    ((1, 2, 3, 20), 'linear'),
+    ((1, 2, 3, 40), 'log'),
+    ((-1, 2, 3, 20), 'linear'),
+    ((-1, 2, 3, 90), 'symlog'),
+    ((0, 0, 0), 'linear'),
+    ((None, None), 'linear'),
+  ],
+)
+def test_a_few_large_values_do_not_hide_the_rest(values, scale):
+  log = [
+    {'stage': 1, 'site': 's', 'step': step, 'norm/grad': value}
+    for step, value in enumerate(values)
+  ]
+  assert training_figure.draw(log).axes[0].get_yscale() == scale
+
+
+def test_training_legend_shows_lines_also_where_a_stage_has_a_point():
+  log = [
+    {'stage': s, 'site': f's{s}', 'step': step, 'loss/total': float(step)}
+    for step, s in enumerate([1, 2, 2, 2])
+  ]
+  axes = training_figure.draw(log).axes[0]
+  (handle,) = axes.get_legend().legend_handles
+  assert handle.get_marker() in ('', 'None')
+  assert [line.get_marker() for line in axes.lines[:2]] == ['o', '']
+
+
+def test_an_outline_within_another_is_drawn_over_it():
+  label = np.ones((8, 9), int)
+  label[2:5, 3:7] = 2
+  for inner, order in ((2, (0, 1)), (1, (1, 0))):
+    axes = mpl_figure.Figure().subplots()
+    figures.draw_contours(axes, label if inner == 2 else 3 - label, 'solid')
+    found = [np.array(c.get_edgecolor()[0][:3]) for c in axes.collections]
+    expected = [mpl_colors.to_rgb(figures.PALETTE[value]) for value in order]
+    np.testing.assert_allclose(found, expected)
 
 
 @pytest.mark.parametrize(

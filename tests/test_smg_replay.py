@@ -10,10 +10,10 @@ import pytest
 from common import errors
 from common import memory as memory_lib
 from common import train_state as ts
-from smg import denoiser, pairs, replay
+from smg import denoiser, pairs, replay, settings
 
 SIDES, NUM_SITES = (8, 8), 3
-SETTINGS = replay.Settings(
+SETTINGS = settings.Settings(
   num_steps=(4, 4, 4),
   batch_size=4,
   lr=1e-2,
@@ -47,7 +47,7 @@ def _generator(
     or (lambda params, images: np.ones((len(images), *sides), np.uint8)),
     shape=(*sides, 1),
     classes=(1, 2),
-    settings=replay.Settings(**(SETTINGS.__dict__ | fields)),
+    settings=settings.Settings(**(SETTINGS.__dict__ | fields)),
   )
 
 

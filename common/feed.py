@@ -1,0 +1,97 @@
+"""Cases for a method: batches of its steps, and what it keeps of a site."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from common import batching, methods, rng
+from common import memory as memory_lib
+from common import plan as plan_lib
+from common import problem as problem_lib
+from common import train_state as ts
+
+
+class Feed:
+  """Cases of a problem as a method asks for them.
+
+  Args:
+    problem: the sites.
+    method: which of them it sees, and what it keeps.
+    plan: seeds and sizes.
+    generator: draws what is kept; None where that is real.
+  """
+
+  def __init__(
+    self,
+    problem: problem_lib.Problem,
+    method: methods.Method,
+    plan: plan_lib.Plan,
+    generator: problem_lib.Generator | None,
+  ):
+    self._problem, self._method, self._plan = problem, method, plan
+    self._generator = generator
+
+  def batch(self, phase: plan_lib.Phase, step: int) -> ts.Batch:
+    """The batch of a step, with the field 'site', int32 (b,)."""
+    return self._load(self._items(phase, step))
+
+  def create_memory(self) -> memory_lib.Memory | None:
+    """An empty memory, if the method has one."""
+    if not self._method.memory:
+      return None
+    if self._method.memory == 'reservoir':
+      capacity = self._plan.capacity
+    else:
+      capacity = self._plan.num_kept * max(1, len(self._problem.stream) - 1)
+    return memory_lib.create_memory(self._load([(0, 0)]), capacity)
+
+  def remember(
+    self, state: ts.TrainState, site: int
+  ) -> tuple[ts.TrainState, Mapping[str, float]]:
+    """The memory with cases of a site just left, for good.
+
+    Drawn once, when the generator has just learnt the site: whatever it loses
+    later, they keep.
+    """
+    num, metrics = self._plan.num_kept, {}
+    if self._generator is None:
+      count = self._problem.num_train(site)
+      order = rng.host(self._plan.seed, 'kept', site).permutation(count)
+      chosen = order[np.arange(num) % count]
+      batch = self._load([(site, int(case)) for case in chosen])
+    else:
+      key = rng.stream(self._plan.seed, f'replay/{site}')
+      batch, metrics = self._generator.draw(state, site, num, key)
+      batch = _with_site(batch, [site] * num)
+    return state.replace(memory=memory_lib.append(state.memory, batch)), metrics
+
+  def _load(self, items: Sequence[tuple[int, int]]) -> ts.Batch:
+    batch = self._problem.load_train(items)
+    return _with_site(batch, [site for site, _ in items])
+
+  def _items(self, phase: plan_lib.Phase, step: int) -> list[tuple[int, int]]:
+    """(site, case) of one batch."""
+    plan, stage = self._plan, phase.stage
+    if self._method.all_sites:
+      counts = [
+        self._problem.num_train(site)
+        for site in range(len(self._problem.stream))
+      ]
+      return batching.balanced_batch(
+        plan.seed, 'all', step, num_cases=counts, batch_size=plan.batch_size
+      )
+    name, size = f'stage{stage}', plan.batch_size
+    if phase.kind == 'generator':
+      name, size = f'generator{stage}', self._generator.batch_size
+    cases = batching.batch_indices(
+      plan.seed,
+      name,
+      step - phase.start,
+      num_cases=self._problem.num_train(stage),
+      batch_size=size,
+    )
+    return [(stage, int(case)) for case in cases]
+
+
+def _with_site(batch: ts.Batch, sites: Sequence[int]) -> ts.Batch:
+  return dict(batch) | {'site': np.array(sites, np.int32)}

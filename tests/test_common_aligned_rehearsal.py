@@ -1,0 +1,105 @@
+"""SMG's step on a loss whose Hessian is the identity: moves by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from common import memory as memory_lib
+from common import methods
+from common import train_state as ts
+from common.rules import aligned_rehearsal, alignment
+
+
+def _smg_step(settings, has_past, tx):
+  return methods.get('smg_er').make_step(
+    _points,
+    tx,
+    methods.Settings(alignment=settings, has_past=has_past),
+  )
+
+
+def _points(params, batch, key):
+  """0.5 mean |w - x|^2: the Hessian is the identity."""
+  del key
+  value = 0.5 * jnp.mean(jnp.sum((params['w'][None] - batch['x']) ** 2, -1))
+  return value, {'loss/total': value}
+
+
+def _smg_state(tx):
+  past = {'x': jnp.full((2, 2), 5.0), 'site': jnp.zeros(2, jnp.int32)}
+  memory = memory_lib.append(memory_lib.create_memory(past, 2), past)
+  return ts.create_state({'w': jnp.zeros(2)}, tx, memory)
+
+
+INCOMING = {'x': jnp.full((2, 2), -1.0), 'site': jnp.ones(2, jnp.int32)}
+
+
+def test_orientational_steps_on_the_new_and_judges_on_the_old():
+  """g_new = 1, g_old = -5: the sum is 1 + (-5 - alpha)."""
+  tx = optax.sgd(1.0)
+  settings = aligned_rehearsal.Alignment(
+    alignment.Strength(alpha=0.5), arbitrary_weight=0
+  )
+  state, metrics = _smg_step(settings, True, tx)(
+    _smg_state(tx), INCOMING, jax.random.key(0)
+  )
+  np.testing.assert_allclose(state.params['w'], -(1 - 5 - 0.5))
+  assert metrics['loss/total'] == 1 and metrics['other/loss/total'] == 30.25
+
+
+def test_both_alignments_are_weighed():
+  """By site the pseudo-domains are the new and the old, in random order."""
+  tx = optax.sgd(1.0)
+  settings = aligned_rehearsal.Alignment(
+    alignment.Strength(alpha=0.5),
+    orientational_weight=0.25,
+    arbitrary_weight=0.75,
+  )
+  step = _smg_step(settings, True, tx)
+  found = {
+    float(step(_smg_state(tx), INCOMING, jax.random.key(i))[0].params['w'][0])
+    for i in range(12)
+  }
+  old_last, new_last = -(1 - 5 - 0.5), -(-5 + 1 + 2.5)
+  assert found == {old_last, 0.25 * old_last + 0.75 * new_last}
+
+
+def test_without_weights_it_is_plain_replay():
+  tx = optax.sgd(1.0)
+  settings = aligned_rehearsal.Alignment(
+    orientational_weight=0, arbitrary_weight=0
+  )
+  state, _ = _smg_step(settings, True, tx)(
+    _smg_state(tx), INCOMING, jax.random.key(0)
+  )
+  np.testing.assert_allclose(state.params['w'], 4)
+
+
+@pytest.mark.parametrize('weight', [0.0, 0.5])
+def test_the_first_stage_does_not_look_at_the_memory(weight):
+  tx = optax.sgd(1.0)
+  settings = aligned_rehearsal.Alignment(
+    alignment.Strength(alpha=0.0), arbitrary_weight=weight
+  )
+  state, _ = _smg_step(settings, False, tx)(
+    _smg_state(tx), INCOMING, jax.random.key(0)
+  )
+  np.testing.assert_allclose(state.params['w'], -2 if weight else -1)
+
+
+def test_the_probe_looks_at_the_batches_of_the_step():
+  tx = optax.sgd(1.0)
+  probe = methods.get('smg_er').make_probe(
+    _points, methods.Settings(has_past=True)
+  )
+  found = probe(_smg_state(tx), INCOMING, jax.random.key(0))
+  np.testing.assert_allclose(found['inner_product/orientational'], -10)
+  np.testing.assert_allclose(found['cosine/arbitrary'], -1, rtol=1e-6)
+  assert methods.get('er').make_probe(_points, methods.Settings()) is None
+
+
+def test_negative_weights_are_refused():
+  with pytest.raises(ValueError, match='arbitrary_weight: found -1'):
+    aligned_rehearsal.Alignment(arbitrary_weight=-1)

@@ -76,6 +76,7 @@ def _problem(args: argparse.Namespace):
   import jax
   import numpy as np
 
+  from common import problem
   from smg import losses, unet
 
   network = unet.UNet(num_classes=3, num_channels=args.channels)
@@ -90,8 +91,9 @@ def _problem(args: argparse.Namespace):
     for site in (1, 0)
   ]
   params = network.init(jax.random.key(0), batches[0]['image'])['params']
-  loss = losses.make_loss(
-    lambda p, x: network.apply({'params': p}, x), classes=(1, 2)
+  loss = problem.make_loss(
+    lambda p, b: network.apply({'params': p}, b['image']),
+    losses.make_objective(classes=(1, 2)),
   )
   return params, loss, *batches
 

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from common import memory, methods, optim, train_state
+from common import problem as problem_lib
 from samcl import lku_net, losses
 
 NUM_CLASSES = 14
@@ -19,7 +20,7 @@ class Problem(NamedTuple):
 
   shape: tuple[int, ...]
   params: Any
-  loss: losses.LossFn
+  loss: train_state.LossFn
 
 
 def make_problem(
@@ -34,8 +35,9 @@ def make_problem(
   )
   start = jnp.zeros((1, *shape, 2))
   params = jax.jit(network.init)(jax.random.key(0), start)['params']
-  loss = losses.make_loss(
-    lambda p, x: network.apply({'params': p}, x), num_classes=NUM_CLASSES
+  loss = problem_lib.make_loss(
+    lambda p, b: network.apply({'params': p}, losses.network_inputs(b)),
+    losses.make_objective(num_classes=NUM_CLASSES),
   )
   return Problem(tuple(shape), params, loss)
 

@@ -1,7 +1,8 @@
 """Cases for a method: batches of its steps, and what it keeps of a site."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import jax
 import numpy as np
 
 from common import batching, methods, rng
@@ -35,15 +36,25 @@ class Feed:
     """The batch of a step, with the field 'site', int32 (b,)."""
     return self._load(self._items(phase, step))
 
-  def create_memory(self) -> memory_lib.Memory | None:
-    """An empty memory, if the method has one."""
+  def cases(self, site: int, num: int) -> Iterator[ts.Batch]:
+    """Batches of one case, `num` different ones or all that a site has."""
+    for case in self._some(site)[:num]:
+      yield self._load([(site, int(case))])
+
+  def create_memory(
+    self, annotate: Callable[[ts.Batch], ts.Batch] | None = None
+  ) -> memory_lib.Memory | None:
+    """An empty memory for annotated cases, if the method has one."""
     if not self._method.memory:
       return None
     if self._method.memory == 'reservoir':
       capacity = self._plan.capacity
     else:
       capacity = self._plan.num_kept * max(1, len(self._problem.stream) - 1)
-    return memory_lib.create_memory(self._load([(0, 0)]), capacity)
+    example = self._load([(0, 0)])
+    if annotate is not None:
+      example = jax.eval_shape(annotate, example)
+    return memory_lib.create_memory(example, capacity)
 
   def remember(
     self, state: ts.TrainState, site: int
@@ -55,15 +66,19 @@ class Feed:
     """
     num, metrics = self._plan.num_kept, {}
     if self._generator is None:
-      count = self._problem.num_train(site)
-      order = rng.host(self._plan.seed, 'kept', site).permutation(count)
-      chosen = order[np.arange(num) % count]
+      order = self._some(site)
+      chosen = order[np.arange(num) % len(order)]
       batch = self._load([(site, int(case)) for case in chosen])
     else:
       key = rng.stream(self._plan.seed, f'replay/{site}')
       batch, metrics = self._generator.draw(state, site, num, key)
       batch = _with_site(batch, [site] * num)
     return state.replace(memory=memory_lib.append(state.memory, batch)), metrics
+
+  def _some(self, site: int) -> np.ndarray:
+    """The cases of a site in the order in which a few are taken of it."""
+    count = self._problem.num_train(site)
+    return rng.host(self._plan.seed, 'kept', site).permutation(count)
 
   def _load(self, items: Sequence[tuple[int, int]]) -> ts.Batch:
     batch = self._problem.load_train(items)

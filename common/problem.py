@@ -59,7 +59,11 @@ class Problem(Protocol):
     stream: names of the sites trained on, in order.
     unseen: names of sites that are only scored.
     metrics: those that `evaluate` gives, best known one first.
-    loss: mean over the batch; metrics include 'loss/total'.
+    loss: mean over the batch; metrics include 'loss/total'. It is `objective`
+      of `output`.
+    output: what the network says of a batch, (b, ...).
+    objective: (output, batch) -> loss and metrics.
+    distance: how far an output is from a wanted one, as baselines distil it.
     shift: simulates another appearance of a batch; None if there is none.
     generator: replays past sites; None if there is none.
   """
@@ -69,6 +73,9 @@ class Problem(Protocol):
   unseen: Sequence[str]
   metrics: Mapping[str, metrics_lib.MetricSpec]
   loss: ts.LossFn
+  output: ts.OutputFn
+  objective: ts.ObjectiveFn
+  distance: ts.DistanceFn
   shift: Callable[[ts.Batch, jax.Array], ts.Batch] | None
   generator: Generator | None
 
@@ -91,6 +98,16 @@ class Problem(Protocol):
     self, state: ts.TrainState, folder: pathlib.Path, stage: int
   ) -> None:
     """Pictures of what the network does on each site after stage 1, 2, ..."""
+
+
+def make_loss(output: ts.OutputFn, objective: ts.ObjectiveFn) -> ts.LossFn:
+  """The loss of a batch: the objective of the network's output."""
+
+  def loss(params, batch, key):
+    del key
+    return objective(output(params, batch), batch)
+
+  return loss
 
 
 def score(rows: Sequence[Row], metric: str) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import pathlib
 import sys
 import time
@@ -60,10 +61,11 @@ class Stream:
     self._phases = plan_lib.list_phases(
       plan.num_steps, self._generator and self._generator.num_steps
     )
-    self._feed = feed.Feed(problem, method, plan, self._generator)
-    settings = dataclasses.replace(settings, shift=problem.shift)
+    self._settings = settings = settings.of(problem)
     self._step, self._probe = self._build(settings)
     self._first_step, self._first_probe = self._step, self._probe
+    self._consolidate = method.make_consolidation(problem.loss, settings)
+    self._feed = feed.Feed(problem, method, plan, self._generator)
     if self._keeps_past_sites:
       first = dataclasses.replace(settings, has_past=False)
       self._first_step, self._first_probe = self._build(first)
@@ -122,14 +124,18 @@ class Stream:
   def _create_state(self) -> ts.TrainState:
     """A fresh state; the initial parameters depend on the seed alone."""
     params = self._problem.init(rng.stream(self._plan.seed, 'init'))
-    generator = None
+    method, settings = self._method, self._settings
+    generator = rule = annotate = None
     if self._generator is not None:
       generator = self._generator.init(
         rng.stream(self._plan.seed, 'generator/init')
       )
-    return ts.create_state(
-      params, self._tx, self._feed.create_memory(), generator
-    )
+    if method.create_rule is not None:
+      rule = method.create_rule(params, settings)
+    if method.build_annotation is not None:
+      annotate = functools.partial(method.build_annotation(settings), params)
+    memory = self._feed.create_memory(annotate)
+    return ts.create_state(params, self._tx, memory, generator, rule)
 
   @property
   def _keeps_past_sites(self) -> bool:
@@ -192,6 +198,8 @@ class Stream:
       if self._method.one_model_per_site:
         for site in range(phase.stage):
           position.rows[-1][site] = position.rows[-2][site]
+      if self._consolidate is not None:
+        state = self._leave(phase.stage, state)
     position.phase += 1
     rest = self._phases[position.phase :]
     if not rest or rest[0].stage > phase.stage:
@@ -200,6 +208,12 @@ class Stream:
       state = self._enter(rest[0], state)
     self._save(state, position, since)
     return state
+
+  def _leave(self, stage, state):
+    """The state with what the method keeps of a site."""
+    cases = self._feed.cases(stage, self._settings.num_consolidated)
+    key = rng.stream(self._plan.seed, f'consolidate/{stage}')
+    return self._consolidate(state, cases, key, stage)
 
   def _enter(self, phase, state):
     """The state that a phase starts from."""

@@ -14,7 +14,13 @@ from common import errors, files, methods, optim, report, results, stream
 from common import plan as plan_lib
 from common import problem as problem_lib
 from common import train_state as ts
-from common.rules import aligned_rehearsal, alignment
+from common.rules import (
+  aligned_rehearsal,
+  alignment,
+  distillation,
+  penalty,
+  projection,
+)
 
 CreateProblem = Callable[[config_dict.ConfigDict], problem_lib.Problem]
 
@@ -118,6 +124,7 @@ def create_plan(
     'memory.capacity': config.memory.capacity,
     'memory.num_draws': config.memory.num_draws,
     'memory.num_kept': config.memory.num_kept,
+    'consolidation.num_cases': config.consolidation.num_cases,
   }
   for name, found in counts.items():
     if found < 1:
@@ -180,9 +187,16 @@ def create_stream(
       beta=config.reptile.beta,
       per_sample=config.reptile.per_sample,
       accumulate=config.train.accumulate,
+      shift_share=config.train.shift_share,
       num_replayed=config.memory.batch_size or None,
       num_draws=config.memory.num_draws,
+      num_consolidated=config.consolidation.num_cases,
       alignment=create_alignment(config),
+      ewc=penalty.Ewc(**config.ewc),
+      si=penalty.Si(**config.si),
+      lwf=distillation.Lwf(**config.lwf),
+      gpm=projection.Gpm(**config.gpm),
+      der=distillation.Der(**config.der),
     )
     tx = optim.create_optimizer(
       config.optim.name,

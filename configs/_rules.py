@@ -4,7 +4,7 @@ from ml_collections import config_dict
 
 
 def add_rules(config: config_dict.ConfigDict) -> None:
-  """Adds optim, sam, reptile, alignment and memory, with common strengths."""
+  """Adds optim, the strengths of all methods, and memory."""
   config.optim = config_dict.ConfigDict()
   config.optim.name = 'adam'
   config.optim.lr = 1e-3
@@ -26,6 +26,13 @@ def add_rules(config: config_dict.ConfigDict) -> None:
   config.alignment.arbitrary_weight = 0.5
   config.alignment.arbitrary_order = 'random'
   config.alignment.pseudo_domains = 'both'
+
+  config.consolidation = config_dict.ConfigDict({'num_cases': 16})
+  config.ewc = config_dict.ConfigDict({'weight': 1.0, 'gamma': 1.0})
+  config.si = config_dict.ConfigDict({'weight': 1.0, 'damping': 1e-3})
+  config.lwf = config_dict.ConfigDict({'weight': 1.0})
+  config.gpm = config_dict.ConfigDict({'threshold': 0.975, 'growth': 0.005})
+  config.der = config_dict.ConfigDict({'alpha': 0.5, 'beta': 0.5})
 
   config.memory = config_dict.ConfigDict()
   config.memory.capacity = 64

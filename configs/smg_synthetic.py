@@ -62,6 +62,7 @@ def get_config() -> config_dict.ConfigDict:
   config.train.batch_size = 8
   config.train.accumulate = False
   config.train.num_steps = (600, 200)
+  config.train.shift_share = 0.0
   config.train.log_every = 20
   config.train.checkpoint_every = 200
   return config

@@ -1,23 +1,20 @@
 """The registration loss of SAMCL: how a velocity deforms, and what it costs.
 
 Section 2 of Wang et al., arXiv 2406.17575. The batch is the flat dictionary of
-registration pairs; see `make_loss`.
+registration pairs; see `make_objective`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from common import losses, spatial
+from common import train_state as ts
 
-Params = Any
 Batch = Mapping[str, jax.Array]
-Metrics = dict[str, jax.Array]
-ApplyFn = Callable[[Params, jax.Array], jax.Array]
 SampleFn = Callable[[jax.Array], jax.Array]
-LossFn = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 
 OUTPUTS = ('velocity', 'displacement')
 
@@ -125,8 +122,7 @@ def _root_mean_square(distance: jax.Array, weight: jax.Array) -> jax.Array:
   return jnp.sum(root) / jnp.maximum(num_samples, 1)
 
 
-def make_loss(
-  apply: ApplyFn,
+def make_objective(
   *,
   num_classes: int,
   ncc_window: int = 3,
@@ -141,16 +137,15 @@ def make_loss(
   landmark_weight: float = 1.0,
   membrane_weight: float = 1.0,
   bending_weight: float = 1.0,
-) -> LossFn:
-  """Loss of a batch of pairs: similarity, overlap, landmarks, smoothness.
+) -> ts.ObjectiveFn:
+  """What a velocity costs: similarity, overlap, landmarks, smoothness.
 
-  The batch has `fixed`, `moving`, `fixed_mask`, `moving_mask`, `fixed_label`,
-  `moving_label`, all (b, *s); `fixed_landmarks`, `moving_landmarks` (b, k, d)
-  and `landmark_weight` (b, k). Without labels (zeros in both) the Dice term
-  is 0, without landmarks the landmark term.
+  The velocity is (b, *s, d). The batch has `fixed`, `moving`, `fixed_mask`,
+  `moving_mask`, `fixed_label`, `moving_label`, all (b, *s); `fixed_landmarks`,
+  `moving_landmarks` (b, k, d) and `landmark_weight` (b, k). Without labels
+  (zeros in both) the Dice term is 0, without landmarks the landmark term.
 
   Args:
-    apply: (params, (b, *s, 2) masked fixed and moving image) to (b, *s, d).
     num_classes: labels 0 .. num_classes - 1 can occur in any batch.
     ncc_window: edge length of the correlation window, voxels.
     image_sigma: smoothing of the images that are compared, voxels; the network
@@ -170,11 +165,9 @@ def make_loss(
   """
   one_sided = is_one_sided(output, symmetric)
 
-  def loss(
-    params: Params, batch: Batch, key: jax.Array
-  ) -> tuple[jax.Array, Metrics]:
-    del key
-    velocity = apply(params, network_inputs(batch))
+  def objective(
+    velocity: jax.Array, batch: Batch
+  ) -> tuple[jax.Array, ts.Metrics]:
     deformation = deform(
       velocity,
       batch,
@@ -213,7 +206,13 @@ def make_loss(
     metrics = {f'loss/{name}': value for name, value in terms.items()}
     return total, {'loss/total': total, **metrics}
 
-  return loss
+  return objective
+
+
+def distance(velocity: jax.Array, wanted: jax.Array, batch: Batch) -> jax.Array:
+  """Mean squared distance of two velocities, voxels²."""
+  del batch
+  return jnp.mean(jnp.sum((velocity - wanted) ** 2, axis=-1))
 
 
 def _sampler(half: jax.Array, one_sided: bool) -> SampleFn:

@@ -36,7 +36,8 @@ class Registration:
     tasks: in order of the stream, then those that are only scored.
     num_unseen: how many of the last ones are only scored.
     network: predicts the velocity.
-    weights: of the loss terms, and other keywords of `losses.make_loss`.
+    weights: of the loss terms, and other keywords of
+      `losses.make_objective`.
     scores: metrics to compute, among `METRICS`.
     native: score labels on the grid of the fixed image instead of the
       network's.
@@ -46,6 +47,7 @@ class Registration:
   name = 'registration'
   shift = None
   generator = None
+  distance = staticmethod(losses.distance)
 
   def __init__(
     self,
@@ -72,9 +74,10 @@ class Registration:
       'num_squarings': num_squarings,
     }
     largest = max((max(task.labels, default=1) for task in tasks), default=1)
-    self.loss: ts.LossFn = losses.make_loss(
-      self._velocity, num_classes=largest + 1, **transform, **loss
+    self.objective = losses.make_objective(
+      num_classes=largest + 1, **transform, **loss
     )
+    self.loss = problem_lib.make_loss(self.output, self.objective)
     self._deform = functools.partial(losses.deform, **transform)
     self.register = jax.jit(self._register)
 
@@ -137,12 +140,14 @@ class Registration:
         warped_label=registered['label'][0] if task.labels else None,
       )
 
-  def _velocity(self, params: ts.Params, inputs: jax.Array) -> jax.Array:
+  def output(self, params: ts.Params, batch: ts.Batch) -> jax.Array:
+    """Velocity (b, *s, d), voxels."""
+    inputs = losses.network_inputs(batch)
     return self._network.apply({'params': params}, inputs)
 
   def _register(self, params: ts.Params, batch: ts.Batch) -> dict:
     """Displacement, warped image and label, Jacobian of a batch of pairs."""
-    velocity = self._velocity(params, losses.network_inputs(batch))
+    velocity = self.output(params, batch)
     displacement = self._deform(velocity, batch).displacement
     label = batch['moving_label'][..., None].astype(velocity.dtype)
     return {

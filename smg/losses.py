@@ -1,6 +1,6 @@
 """What a segmenter minimises: soft Dice and cross-entropy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -8,31 +8,29 @@ import jax.numpy as jnp
 from common import losses
 from common import train_state as ts
 
+_TEMPERATURE = 2.0
 
-def make_loss(
-  apply_fn: Callable[[ts.Params, jax.Array], jax.Array],
+
+def make_objective(
   *,
   classes: Sequence[int],
   dice_weight: float = 1.0,
   cross_entropy_weight: float = 1.0,
-) -> ts.LossFn:
+) -> ts.ObjectiveFn:
   """Dice over the classes but the background, plus cross-entropy of all.
 
   Both are means over the voxels inside the mask, pooled over the batch (Isensee
   et al., Nature Methods 2021, section "loss function").
 
   Args:
-    apply_fn: (params, images (b, *s, c)) -> logits (b, *s, 1 + classes).
     classes: values of labels beside 0, in the order of the logits.
     dice_weight, cross_entropy_weight: of the terms.
 
-  The batch has image (b, *s, c) in [0, 1], label (b, *s) integers and mask
-  (b, *s), 1 where a voxel counts.
+  It takes logits (b, *s, 1 + classes) and a batch with label (b, *s) integers
+  and mask (b, *s), 1 where a voxel counts.
   """
 
-  def loss(params, batch, key):
-    del key
-    logits = apply_fn(params, batch['image'])
+  def objective(logits, batch):
     mask = batch['mask'].astype(logits.dtype)
     target = _one_hot(batch['label'], (0, *classes))
     log_p = jax.nn.log_softmax(logits, axis=-1)
@@ -50,7 +48,24 @@ def make_loss(
     )
     return total, terms | {'loss/total': total}
 
-  return loss
+  return objective
+
+
+def distance(
+  logits: jax.Array, wanted: jax.Array, batch: ts.Batch
+) -> jax.Array:
+  """Divergence of softened class probabilities, mean inside the mask.
+
+  T^2 KL(wanted || found) with probabilities softened by T = 2 (Hinton et al.,
+  "Distilling the knowledge in a neural network", 2015).
+  """
+  mask = batch['mask'].astype(logits.dtype)
+  log_found, log_wanted = (
+    jax.nn.log_softmax(x / _TEMPERATURE, axis=-1) for x in (logits, wanted)
+  )
+  divergence = jnp.sum(jnp.exp(log_wanted) * (log_wanted - log_found), axis=-1)
+  mean = jnp.sum(mask * divergence) / jnp.maximum(jnp.sum(mask), 1)
+  return _TEMPERATURE**2 * mean
 
 
 def _one_hot(label: jax.Array, values: Sequence[int]) -> jax.Array:

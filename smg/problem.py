@@ -32,10 +32,11 @@ class Segmentation:
     appearance: the shift that alignment simulates.
     make_generator: (this problem) -> what replays its past sites.
     chunk: images segmented at once.
-    loss: keywords of `losses.make_loss`.
+    loss: keywords of `losses.make_objective`.
   """
 
   name = 'segmentation'
+  distance = staticmethod(losses.distance)
 
   def __init__(
     self,
@@ -59,9 +60,8 @@ class Segmentation:
     self.stream = tuple(site.name for site in all_sites[:num_stream])
     self.unseen = tuple(site.name for site in all_sites[num_stream:])
     self.metrics = {name: self._spec(name) for name in scores}
-    self.loss: ts.LossFn = losses.make_loss(
-      self._logits, classes=self.classes, **loss
-    )
+    self.objective = losses.make_objective(classes=self.classes, **loss)
+    self.loss = problem_lib.make_loss(self.output, self.objective)
     self.shift = _on_images(augment.make_shift(appearance))
     self._segment = jax.jit(self._classify)
     self.generator = make_generator(self)
@@ -69,6 +69,10 @@ class Segmentation:
   def init(self, key: jax.Array) -> ts.Params:
     x = jnp.zeros((1, *self.image_shape))
     return jax.jit(self._network.init)(key, x)['params']
+
+  def output(self, params: ts.Params, batch: ts.Batch) -> jax.Array:
+    """Logits (b, *s, 1 + classes)."""
+    return self._logits(params, batch['image'])
 
   def num_train(self, site: int) -> int:
     return self.sites[site].num_train()

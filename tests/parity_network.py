@@ -5,6 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from common import problem
+from common import train_state as ts
 from samcl import lku_net, losses, reference_weights
 from tests import parity_arrays
 
@@ -53,11 +55,10 @@ def stored_params(arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 def loss(
   arrays: dict[str, np.ndarray], config: dict[str, Any], **kwargs
-) -> losses.LossFn:
+) -> ts.LossFn:
   """The loss with the settings of the reference, all weights 1."""
   net = network(config)
-  return losses.make_loss(
-    lambda p, x: net.apply({'params': p}, x),
+  objective = losses.make_objective(
     num_classes=int(arrays['segs'].max()) + 1,
     **{
       'ncc_window': config.get('ncc_win', 3),
@@ -66,6 +67,9 @@ def loss(
       'landmark_refinement': 2,
     }
     | kwargs,
+  )
+  return problem.make_loss(
+    lambda p, b: net.apply({'params': p}, losses.network_inputs(b)), objective
   )
 
 

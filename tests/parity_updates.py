@@ -125,7 +125,7 @@ def _double(array: np.ndarray) -> jax.Array:
   return jnp.asarray(last(array), jnp.float64)
 
 
-def _optimizer(config) -> optax.GradientTransformation:
+def optimizer(config) -> optax.GradientTransformation:
   assert tuple(config['betas']) == (0.9, 0.999)
   assert config['adam_eps'] == 1e-8
   return optim.create_optimizer(
@@ -155,7 +155,7 @@ def test_sharpness_aware_step(x64, mode):
     metrics['loss/total'] + metrics['loss/sharpness'],
     arrays[f'loss_at_w_plus_e_{mode}'],
   )
-  tx = _optimizer(config)
+  tx = optimizer(config)
   step = descent.make_update(sam, tx)
   state, _ = step(ts.create_state(params, tx), batch, jax.random.key(2))
   moved = tree.interpolate(params, state.params, 1.0)
@@ -174,7 +174,7 @@ def _run(name: str, method: str):
   """Three consecutive steps with the recorded draws of the memory."""
   arrays = parity_arrays.load(name)
   config = parity_arrays.config(arrays)
-  tx, size = _optimizer(config), config['batch_size']
+  tx, size = optimizer(config), config['batch_size']
   loss = parity_network.loss(arrays, config)
   params = parity_network.params(arrays['params_before_0'], config)
   everything = parity_network.batch(arrays)

@@ -78,7 +78,19 @@ def test_independent_starts_anew_and_keeps_each_sites_own_score(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'name', ['samcl', 'er', 'independent', 'joint', 'smg_er']
+  'name',
+  [
+    'samcl',
+    'er',
+    'independent',
+    'joint',
+    'smg_er',
+    'ewc',
+    'si',
+    'lwf',
+    'gpm',
+    'der',
+  ],
 )
 @pytest.mark.parametrize('stop_at', [1, 3, 7, 8, 12])
 def test_a_stopped_run_ends_as_an_uninterrupted_one(name, stop_at, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from common import losses as common_losses
+from common import problem
 from samcl import losses
 
 SHAPE = (8, 7, 9)
@@ -25,13 +26,17 @@ def _batch(num: int = 2, label: bool = True) -> dict[str, np.ndarray]:
   return batch
 
 
-def _constant(params, inputs):
+def _constant(params, batch):
   """The same velocity everywhere."""
-  shape = (*inputs.shape[:-1], 3)
+  shape = (*batch['fixed'].shape, 3)
   return jnp.broadcast_to(params.reshape(1, 1, 1, 1, 3), shape)
 
 
-LOSS = jax.jit(losses.make_loss(_constant, num_classes=4))
+def _loss(**kwargs):
+  return problem.make_loss(_constant, losses.make_objective(**kwargs))
+
+
+LOSS = jax.jit(_loss(num_classes=4))
 
 
 def test_terms_add_up_and_gradients_are_finite_at_rest():
@@ -61,9 +66,7 @@ def test_compared_images_can_be_smoothed():
   """By as much as if they came smoothed; half a voxel then gains little."""
   gains = {}
   for sigma in (0.0, 1.0):
-    loss = jax.jit(
-      losses.make_loss(_constant, num_classes=4, image_sigma=sigma)
-    )
+    loss = jax.jit(_loss(num_classes=4, image_sigma=sigma))
     batch = _batch()
     at_rest, shifted = (
       loss(jnp.full(3, shift), batch, None)[1]['loss/ncc']
@@ -82,8 +85,7 @@ def test_compared_images_can_be_smoothed():
 def test_matched_landmarks_have_no_distance_and_no_gradient():
   batch = _batch()
   batch['moving_landmarks'] = batch['fixed_landmarks']
-  loss = losses.make_loss(
-    _constant,
+  loss = _loss(
     num_classes=4,
     ncc_weight=0.0,
     dice_weight=0.0,

@@ -1,4 +1,4 @@
-"""Every array of the authors' implementation, except `m_ewc` and `n_gpm`.
+"""Every array of the authors' implementation.
 
     SAMCL_PARITY_DIR=DIR python -m pytest tests/test_samcl_parity.py
 
@@ -7,6 +7,7 @@ reads another set of the same files. Relative to the largest entry of an array,
 surface distances, which the original's library rounds.
 """
 
+from tests.parity_baselines import *  # noqa: F403
 from tests.parity_metrics import *  # noqa: F403
 from tests.parity_numerics import *  # noqa: F403
 from tests.parity_preprocessing import *  # noqa: F403

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common import problem
 from smg import losses
 
 # Class 5 comes before class 2 in the order of the logits.
@@ -18,8 +19,15 @@ def _batch():
   return {'image': logits.astype(np.float32), 'label': label, 'mask': mask}
 
 
+def _make_loss(**weights):
+  return problem.make_loss(
+    lambda p, batch: p * batch['image'],
+    losses.make_objective(classes=CLASSES, **weights),
+  )
+
+
 def _loss(batch, **weights):
-  loss = losses.make_loss(lambda p, x: p * x, classes=CLASSES, **weights)
+  loss = _make_loss(**weights)
   return loss(jnp.float32(1), batch, jax.random.key(0))
 
 
@@ -55,9 +63,7 @@ def test_an_empty_mask_is_finite():
   batch = _batch()
   batch['mask'][:] = 0
   value, grads = jax.value_and_grad(
-    lambda p: losses.make_loss(lambda p, x: p * x, classes=CLASSES)(
-      p, batch, jax.random.key(0)
-    )[0]
+    lambda p: _make_loss()(p, batch, jax.random.key(0))[0]
   )(jnp.float32(1))
   assert np.isfinite(value) and np.isfinite(grads)
 

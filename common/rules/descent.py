@@ -86,10 +86,17 @@ def make_update(
   grad_fn: ts.GradFn, tx: optax.GradientTransformation
 ) -> ts.StepFn:
   """One optimizer update in the direction of `grad_fn`."""
+  return follow(lambda state, *rest: grad_fn(state.params, *rest), tx)
+
+
+def follow(
+  direction: ts.DirectionFn, tx: optax.GradientTransformation
+) -> ts.StepFn:
+  """One optimizer update along a direction that depends on the state."""
   apply = make_apply(tx)
 
   def update(state, batch, key):
-    grads, metrics = grad_fn(state.params, batch, key)
+    grads, metrics = direction(state, batch, key)
     state, norms = apply(state, grads)
     return state, metrics | norms
 

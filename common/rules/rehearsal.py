@@ -69,6 +69,7 @@ def with_replay(
   return mixed
 
 
-def make_draw(policy: memory_lib.Policy):
+def make_draw(policy: memory_lib.Policy = memory_lib.RESERVOIR) -> ts.DrawFn:
+  """(memory, number of cases, key) -> remembered cases."""
   draw = functools.partial(memory_lib.draw, policy=policy)
   return jax.jit(draw, static_argnums=1)

@@ -1,0 +1,188 @@
+"""Gradients without the part that would undo past sites.
+
+    agem  g - (g . r / r . r) r where g . r < 0, r the gradient of remembered
+          cases (Chaudhry et al., "Efficient lifelong learning with A-GEM",
+          ICLR 2019)
+    gpm   G - U U^T G for every kernel, U a basis of what gradients of past
+          sites needed of its input space (Saha et al., "Gradient projection
+          memory", ICLR 2021)
+
+The optimizer scales what is left element by element: with Adam the update
+itself is orthogonal only up to that.
+"""
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import train_state as ts
+from common import tree
+
+
+@dataclasses.dataclass(frozen=True)
+class Gpm:
+  """How much of the gradients of a site is kept free for it.
+
+  Attributes:
+    threshold: share of their squared norm that the basis holds after the first
+      site; 0 is plain descent.
+    growth: added to the threshold at every later site.
+  """
+
+  threshold: float = 0.975
+  growth: float = 0.005
+
+  def __post_init__(self):
+    if not 0 <= self.threshold <= 1:
+      raise ValueError(
+        f'gpm.threshold: found {self.threshold}, must be in [0, 1]'
+      )
+    if self.growth < 0:
+      raise ValueError(f'gpm.growth: found {self.growth}, must be >= 0')
+
+
+# Path of a kernel -> (inputs, most that can be held), columns behind those of
+# the basis zero.
+Bases = Mapping[str, jax.Array]
+
+
+def agreeing(
+  grad_fn: ts.GradFn, draw: ts.DrawFn, num_cases: int | None = None
+) -> ts.DirectionFn:
+  """The gradient of the batch, without what contradicts that of the memory.
+
+  Args:
+    grad_fn: of a batch.
+    draw: (memory, size, key) -> remembered cases.
+    num_cases: of them; None for as many as the batch has.
+  """
+
+  @jax.jit
+  def project(grads, reference):
+    along = tree.dot(grads, reference)
+    square = tree.dot(reference, reference)
+    scale = jnp.where(square > 0, along / jnp.where(square > 0, square, 1), 0)
+    scale = jnp.minimum(scale, 0)
+    return jax.tree.map(lambda g, r: g - scale * r, grads, reference), along
+
+  def direction(state, batch, key):
+    draw_key, past_key, key = jax.random.split(key, 3)
+    size = num_cases or tree.num_items(batch)
+    past = draw(state.memory, size, draw_key)
+    reference, of_past = grad_fn(state.params, past, past_key)
+    grads, metrics = grad_fn(state.params, batch, key)
+    grads, along = project(grads, reference)
+    return grads, {
+      **metrics,
+      'inner_product/memory': along,
+      'replay/loss/total': of_past['loss/total'],
+    }
+
+  return direction
+
+
+def create_bases(params: ts.Params, num_columns: int) -> Bases:
+  """Empty bases for all kernels (two axes and more, outputs last).
+
+  Args:
+    params: of the network.
+    num_columns: gradients per output that will be met at all sites together;
+      no basis can need more.
+  """
+  bases = {}
+  for name, kernel in _kernels(params).items():
+    inputs, outputs = kernel.size // kernel.shape[-1], kernel.shape[-1]
+    held = min(inputs, num_columns * outputs)
+    bases[name] = jnp.zeros((inputs, held), kernel.dtype)
+  return bases
+
+
+def orthogonal(grad_fn: ts.GradFn) -> ts.DirectionFn:
+  """The gradient of the batch, without its part in the bases."""
+
+  @jax.jit
+  def project(grads, bases):
+    def free(path, grad):
+      basis = bases.get(_name(path))
+      if basis is None:
+        return grad
+      return remove(grad.reshape(len(basis), -1), basis).reshape(grad.shape)
+
+    return jax.tree_util.tree_map_with_path(free, grads)
+
+  def direction(state, batch, key):
+    grads, metrics = grad_fn(state.params, batch, key)
+    return project(grads, state.rule), metrics
+
+  return direction
+
+
+def make_basis_consolidation(
+  grad_fn: ts.GradFn, strength: Gpm
+) -> ts.ConsolidateFn:
+  """Grows the bases by what the gradients of a site's cases span."""
+
+  def consolidate(state, cases: Iterable[ts.Batch], key, stage):
+    found: dict[str, list[np.ndarray]] = {name: [] for name in state.rule}
+    for number, case in enumerate(cases):
+      grads, _ = grad_fn(state.params, case, jax.random.fold_in(key, number))
+      for name, grad in _kernels(grads).items():
+        found[name].append(np.asarray(grad).reshape(-1, grad.shape[-1]))
+    threshold = min(1.0, strength.threshold + strength.growth * stage)
+    grown = {}
+    for name, held in state.rule.items():
+      basis = np.asarray(held)
+      filled = basis[:, np.any(basis != 0, axis=0)]
+      basis = extend(filled, np.concatenate(found[name], 1), threshold)
+      room = held.shape[1] - basis.shape[1]
+      grown[name] = jnp.asarray(np.pad(basis, ((0, 0), (0, room))))
+    return state.replace(rule=grown)
+
+  return consolidate
+
+
+def remove(matrix: jax.Array, basis: jax.Array) -> jax.Array:
+  """M - U U^T M, (inputs, n) and (inputs, k) with orthonormal columns."""
+  return matrix - basis @ (basis.T @ matrix)
+
+
+def extend(
+  basis: np.ndarray, matrix: np.ndarray, threshold: float
+) -> np.ndarray:
+  """Adds as few directions as hold the wanted share of a matrix's square.
+
+  Args:
+    basis: (inputs, k), orthonormal columns; k can be 0.
+    matrix: (inputs, n).
+    threshold: share of the squared norm that the new basis holds of it.
+
+  Returns:
+    (inputs, k + r): the basis and the first r left singular vectors of what of
+    the matrix lies outside of it.
+  """
+  total = np.sum(matrix.astype(np.float64) ** 2)
+  if total == 0:
+    return basis
+  rest = remove(matrix, basis)
+  vectors, values, _ = np.linalg.svd(rest, full_matrices=False)
+  shares = values.astype(np.float64) ** 2 / total
+  held = 1 - np.sum(shares) + np.concatenate([[0], np.cumsum(shares)])
+  # Rounding is no direction.
+  rounding = max(rest.shape) * np.finfo(rest.dtype).eps * np.sqrt(total)
+  there = np.sum(values > rounding)
+  enough = np.flatnonzero(held >= threshold)
+  num = min([there, *enough[:1]])
+  return np.concatenate([basis, vectors[:, :num]], axis=1)
+
+
+def _kernels(params: ts.Params) -> dict[str, jax.Array]:
+  """Leaves with two axes and more, by path."""
+  leaves = jax.tree_util.tree_leaves_with_path(params)
+  return {_name(path): leaf for path, leaf in leaves if leaf.ndim > 1}
+
+
+def _name(path) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator='.')

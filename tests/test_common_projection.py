@@ -1,0 +1,178 @@
+"""Projections: what must not be undone is orthogonal to what is done."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from common import memory as memory_lib
+from common import methods, tree
+from common import train_state as ts
+from common.rules import descent, projection
+
+INPUTS, OUTPUTS = 5, 3
+
+
+def _loss(params, batch, key):
+  """A linear layer, with an offset that is no kernel."""
+  del key
+  found = batch['x'] @ params['kernel'] + params['bias'][None]
+  value = jnp.mean((found - batch['y']) ** 2)
+  return value, {'loss/total': value}
+
+
+def _batch(seed: int, num: int = 2, inputs=None):
+  rng = np.random.default_rng(seed)
+  x = rng.normal(size=(num, INPUTS)) if inputs is None else inputs
+  y = rng.normal(size=(num, OUTPUTS))
+  return {'x': jnp.asarray(x, jnp.float32), 'y': jnp.asarray(y, jnp.float32)}
+
+
+def _params():
+  rng = np.random.default_rng(9)
+  return {
+    'kernel': jnp.asarray(rng.normal(size=(INPUTS, OUTPUTS)), jnp.float32),
+    'bias': jnp.zeros(OUTPUTS),
+  }
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_agem_never_contradicts_the_memory(seed):
+  gradient = descent.make_gradient(_loss)
+  batch, past = _batch(seed), _batch(100 + seed)
+  direction = projection.agreeing(gradient, lambda memory, num, key: past)
+  state = ts.create_state(_params(), optax.sgd(1.0))
+  found, metrics = direction(state, batch, jax.random.key(seed))
+  plain = gradient(state.params, batch, jax.random.key(0))[0]
+  reference = gradient(state.params, past, jax.random.key(0))[0]
+  along = tree.dot(plain, reference)
+  np.testing.assert_allclose(
+    metrics['inner_product/memory'], along, rtol=1e-5, atol=1e-5
+  )
+  if along >= 0:
+    jax.tree.map(np.testing.assert_array_equal, found, plain)
+  else:
+    size = tree.norm(found) * tree.norm(reference)
+    assert abs(tree.dot(found, reference)) < 1e-5 * size
+
+
+def test_agem_meets_both_cases():
+  along = [
+    float(
+      tree.dot(
+        *(
+          descent.make_gradient(_loss)(_params(), b, jax.random.key(0))[0]
+          for b in (_batch(seed), _batch(100 + seed))
+        )
+      )
+    )
+    for seed in range(8)
+  ]
+  assert min(along) < 0 < max(along)
+
+
+def test_agem_without_a_gradient_of_the_memory_is_descent():
+  batch = _batch(0)
+  params = _params()
+  known = batch | {'y': batch['x'] @ params['kernel']}
+  gradient = descent.make_gradient(_loss)
+  direction = projection.agreeing(gradient, lambda memory, num, key: known)
+  state = ts.create_state(params, optax.sgd(1.0))
+  found, _ = direction(state, batch, jax.random.key(0))
+  plain = gradient(params, batch, jax.random.key(0))[0]
+  jax.tree.map(np.testing.assert_array_equal, found, plain)
+
+
+def test_agem_remembers_what_it_meets():
+  tx = optax.sgd(0.1)
+  batch = _batch(0)
+  memory = memory_lib.create_memory(batch, 4)
+  state = ts.create_state(_params(), tx, memory)
+  step = methods.get('agem').make_step(_loss, tx, methods.Settings())
+  state, _ = step(state, batch, jax.random.key(0))
+  np.testing.assert_array_equal(state.memory.items['x'][:2], batch['x'])
+
+
+def _gpm(threshold=1.0, growth=0.0, num_cases=4):
+  strength = projection.Gpm(threshold, growth)
+  settings = methods.Settings(
+    gpm=strength, num_consolidated=num_cases, num_stages=2
+  )
+  method, tx = methods.get('gpm'), optax.sgd(0.1)
+  params = _params()
+  state = ts.create_state(params, tx, rule=method.create_rule(params, settings))
+  step = method.make_step(_loss, tx, settings)
+  return state, step, method.make_consolidation(_loss, settings)
+
+
+def test_gpm_leaves_old_inputs_as_they_were():
+  """Inputs of the first site span two of five directions: their outputs stay,
+  but for the offset."""
+  rng = np.random.default_rng(0)
+  plane = rng.normal(size=(2, INPUTS))
+  old = [_batch(i, 1, rng.normal(size=(1, 2)) @ plane) for i in range(4)]
+  state, step, consolidate = _gpm()
+  state = consolidate(state, old, jax.random.key(0), 0)
+  basis = np.asarray(state.rule['kernel'])
+  assert np.any(basis != 0, axis=0).sum() == 2
+  before = state.params['kernel']
+  for number in range(5):
+    state, _ = step(state, _batch(50 + number), jax.random.key(number))
+  moved = state.params['kernel'] - before
+  assert np.abs(moved).max() > 0.01
+  for case in old:
+    np.testing.assert_allclose(case['x'] @ moved, 0, atol=1e-5)
+  assert np.abs(state.params['bias']).max() > 0.01
+
+
+def test_gpm_before_the_first_site_is_sequential():
+  state, step, _ = _gpm()
+  tx = optax.sgd(0.1)
+  plain = methods.get('sequential').make_step(_loss, tx, methods.Settings())
+  free = ts.create_state(_params(), tx)
+  state, _ = step(state, _batch(0), jax.random.key(0))
+  free, _ = plain(free, _batch(0), jax.random.key(0))
+  jax.tree.map(np.testing.assert_array_equal, state.params, free.params)
+
+
+def test_gpm_grows_and_stays_orthonormal():
+  state, _, consolidate = _gpm(0.9, growth=0.05, num_cases=1)
+  for stage in range(2):
+    cases = [_batch(10 * stage + 1, 1)]
+    state = consolidate(state, cases, jax.random.key(stage), stage)
+  basis = np.asarray(state.rule['kernel'])
+  filled = basis[:, np.any(basis != 0, axis=0)]
+  assert filled.shape == (INPUTS, 2)
+  np.testing.assert_allclose(filled.T @ filled, np.eye(2), atol=1e-6)
+
+
+def test_a_basis_has_as_few_directions_as_hold_the_share():
+  """Singular values 4, 2, 1: shares 16, 4, 1 of 21."""
+  rng = np.random.default_rng(1)
+  u = np.linalg.qr(rng.normal(size=(6, 3)))[0]
+  v = np.linalg.qr(rng.normal(size=(4, 3)))[0]
+  matrix = u @ np.diag([4.0, 2.0, 1.0]) @ v.T
+  none = np.zeros((6, 0))
+  for threshold, num in ((0.0, 0), (0.7, 1), (0.9, 2), (0.96, 3), (1.0, 3)):
+    basis = projection.extend(none, matrix, threshold)
+    assert basis.shape == (6, num)
+    left = projection.remove(matrix, basis)
+    assert np.sum(left**2) <= (1 - threshold) * 21 + 1e-9
+  first = projection.extend(none, matrix, 0.7)
+  np.testing.assert_allclose(np.abs(first[:, 0]), np.abs(u[:, 0]), atol=1e-9)
+  whole = projection.extend(none, matrix, 1.0)
+  assert projection.extend(whole, matrix, 1.0).shape == (6, 3)
+  assert projection.extend(whole, 0 * matrix, 1.0).shape == (6, 3)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    ({'threshold': 1.5}, 'gpm.threshold: found 1.5'),
+    ({'growth': -0.1}, 'gpm.growth: found -0.1'),
+  ],
+)
+def test_bad_strengths_are_refused(fields, message):
+  with pytest.raises(ValueError, match=message):
+    projection.Gpm(**fields)

@@ -43,6 +43,8 @@ def get_config() -> config_dict.ConfigDict:
   config.alignment.alpha = 0.1
   config.alignment.orientational_weight = 0.75
   config.alignment.arbitrary_weight = 0.25
+  config.ewc.weight = 1e5
+  config.si.weight = 10.0
   config.memory.capacity = 96
   config.memory.num_kept = 72
 

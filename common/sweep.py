@@ -1,0 +1,103 @@
+"""Many runs, on this machine or a Ray cluster: `python -m common.sweep`.
+
+    python -m common.sweep --config=configs/sweep_tiny.py --workdir=DIR
+
+writes DIR/runs.txt, a plain list of commands that any launcher can execute, one
+a line, and executes those whose results are not there yet. Started again it
+goes on; a run that fails does not stop the others.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+import pathlib
+import shlex
+import signal
+import threading
+import time
+
+from ml_collections import config_dict
+
+from common import app, errors, files, grid, launchers
+
+LAUNCHERS = ('local', 'ray', 'none')
+
+
+def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
+  """Executes the runs of `config.groups`; 1 if one of them failed.
+
+  Raises:
+    InputError: a field of the config, or a folder that cannot be written to.
+  """
+  if config.launcher not in LAUNCHERS:
+    raise errors.InputError(
+      f'config.launcher: found {config.launcher!r}, allowed: '
+      f'{", ".join(LAUNCHERS)}'
+    )
+  if config.jobs < 1:
+    raise errors.InputError(f'config.jobs: found {config.jobs}, must be >= 1')
+  runs = grid.list_runs(config.groups.to_dict(), workdir)
+  lines = [f'{shlex.join(run.command)}\n' for run in runs]
+  files.write_text(workdir / 'runs.txt', ''.join(lines))
+  waiting = [run for run in runs if not run.finished]
+  print(
+    f'{workdir / "runs.txt"}: {len(runs)} runs, '
+    f'{len(runs) - len(waiting)} of them finished',
+    flush=True,
+  )
+  with files.locked(workdir), _sigterm_interrupts():
+    failed = _watch(len(waiting), _launch(config, waiting))
+  for run in failed:
+    print(f'failed: {run.name}: {_last_line(run)}')
+  return 1 if failed else 0
+
+
+def _launch(
+  config: config_dict.ConfigDict, runs: Sequence[grid.Run]
+) -> Iterator[launchers.Ended]:
+  if config.launcher == 'local':
+    return launchers.local(runs, config.jobs)
+  if config.launcher == 'ray':
+    return launchers.on_ray(
+      runs, num_cpus=config.num_cpus, num_gpus=config.num_gpus
+    )
+  return iter(())
+
+
+def _watch(total: int, ended: Iterable[launchers.Ended]) -> list[grid.Run]:
+  """Prints a line for each run that ends; those that failed."""
+  failed, start = [], time.monotonic()
+  for number, (run, seconds) in enumerate(ended, start=1):
+    if not run.finished:
+      failed.append(run)
+    left = (time.monotonic() - start) / number * (total - number)
+    print(
+      f'[{number}/{total}] {run.name}: '
+      f'{"done" if run.finished else "FAILED"} in {seconds:.0f} s; '
+      f'about {left / 60:.0f} min left',
+      flush=True,
+    )
+  return failed
+
+
+def _last_line(run: grid.Run) -> str:
+  path = launchers.log_path(run)
+  lines = path.read_text('utf-8', errors='replace').split('\n')
+  said = [line for line in lines if line.strip()]
+  return f'{said[-1] if said else "nothing said"} (all of it: {path})'
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+  """So that a sweep that is taken off its machine lets its runs save."""
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+  previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, previous)
+
+
+if __name__ == '__main__':
+  app.run(main)

@@ -10,7 +10,7 @@ import subprocess
 import jax
 import numpy as np
 
-from common import continual, files
+from common import continual, cost, files
 from common import plan as plan_lib
 from common import problem as problem_lib
 
@@ -30,8 +30,13 @@ def write(
   method: str,
   plan: plan_lib.Plan,
   position: plan_lib.Position,
+  *,
+  step_s: float | None = None,
 ) -> None:
-  """Writes per_case.csv and results.json from the per-case rows alone."""
+  """Writes per_case.csv and results.json; scores from per-case rows alone.
+
+  `step_s`: seconds of a step of the method.
+  """
   files.write_text(workdir / 'per_case.csv', per_case(problem, position.rows))
   num_stream = len(problem.stream)
   fields, summaries = {}, {}
@@ -62,6 +67,8 @@ def write(
     'summary': summaries,
     'steps': position.step,
     'wall_s': round(position.wall_s, 1),
+    'step_s': step_s,
+    'peak_gib': cost.peak_gib(),
     'device': f'{device.platform}:{device.device_kind}',
     'jax': jax.__version__,
     'git': _commit(),

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import tqdm
 
-from common import checkpoint, errors, feed, methods, metric_log, rng
+from common import checkpoint, cost, errors, feed, methods, metric_log, rng
 from common import plan as plan_lib
 from common import problem as problem_lib
 from common import train_state as ts
@@ -50,6 +50,7 @@ class Stream:
       workdir / 'checkpoints', say=_say
     )
     self._log_path = workdir / 'metrics.jsonl'
+    self.pace = cost.Pace()
     self._generator = None
     if method.memory == 'generated':
       self._generator = problem.generator
@@ -146,6 +147,7 @@ class Stream:
     """Steps to the end of the phase; False if asked to stop before."""
     plan = self._plan
     losses = _Losses(self._problem.stream[phase.stage], phase.stage + 1)
+    self.pace.pause()
     while position.step < phase.end:
       step = position.step
       batch = self._feed.batch(phase, step)
@@ -158,6 +160,8 @@ class Stream:
       if logged:
         losses.check()
         self._write(phase, step, phase.kind, jax.device_get(metrics | probed))
+        if phase.kind == 'train':
+          self.pace.mark(position.step)
         bar.set_postfix(loss=f'{losses.last:.3f}', refresh=False)
       bar.update()
       stopping = self._stop()

@@ -56,7 +56,14 @@ def train(
     if finished is None:
       print(f'stopped after a checkpoint; start again to go on: {workdir}')
       return
-    results.write(workdir, problem, config.method, plan, finished[1])
+    results.write(
+      workdir,
+      problem,
+      config.method,
+      plan,
+      finished[1],
+      step_s=runner.pace.median,
+    )
     report.write_report(workdir)
   print(results.summary_line(workdir))
 

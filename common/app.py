@@ -12,6 +12,7 @@ from common import errors
 
 Main = Callable[[config_dict.ConfigDict, pathlib.Path], int | None]
 OnFolders = Callable[[Sequence[pathlib.Path]], None]
+OnReport = Callable[[Sequence[pathlib.Path], pathlib.Path, str], None]
 
 EXIT_INPUT = 2
 
@@ -50,6 +51,22 @@ def run_on_folders(main: OnFolders, argv: Sequence[str] | None = None) -> None:
     argv=list(sys.argv if argv is None else argv),
     flags_parser=parse,
   )
+
+
+def run_report(main: OnReport, argv: Sequence[str] | None = None) -> None:
+  """As `run_on_folders`, with the flags `--out` and `--reference`."""
+  flags.DEFINE_string('out', None, 'Folder that the report is written to.')
+  flags.DEFINE_string('reference', '', 'Method that others are tested against.')
+  for name in ('out', 'reference'):
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+
+  def with_flags(folders: Sequence[pathlib.Path]) -> None:
+    if flags.FLAGS.out is None:
+      raise errors.InputError('--out: missing, must be given')
+    out = pathlib.Path(flags.FLAGS.out).expanduser()
+    main(folders, out, flags.FLAGS.reference)
+
+  run_on_folders(with_flags, argv)
 
 
 def _define_flags() -> None:

@@ -1,254 +1,251 @@
-"""report.html and figures/: what a finished run shows, from its files alone."""
+"""All runs of a comparison on one page: `python -m common.report DIR ...`.
 
-import base64
-from collections.abc import Sequence
+    python -m common.report runs/sweep --out=runs/report
+
+takes every finished run in or below the folders and writes `report.html`, which
+needs no other file, its figures as PNG and its numbers as CSV. Runs are grouped
+by what their scores mean: sites, data, metrics. What cannot be compared is
+named and left out.
+"""
+
+from collections.abc import Iterator, Sequence
+import csv
 import html
-import json
+import io
 import pathlib
 import re
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from common import continual, errors, figures, files, run_files, training_figure
+from common import (
+  app,
+  comparison,
+  comparison_figures,
+  errors,
+  figures,
+  files,
+  page,
+  significance,
+)
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; margin: 2rem auto;
-  max-width: 62rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0.2rem; }
-h2 { font-size: 1.15rem; margin-top: 2rem; }
-p.facts, figcaption, p.note { color: #555; font-size: 0.88rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-div.wide { overflow-x: auto; }
-th, td { padding: 0.25rem 0.7rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 2px solid #333; border-top: 2px solid #333; }
-tbody tr:last-child > * { border-bottom: 2px solid #333; }
-tbody th { font-weight: 600; }
-figure { margin: 1.6rem 0; break-inside: avoid; }
-img { max-width: 100%; height: auto; }
-pre { font-size: 0.8rem; white-space: pre-wrap; background: #f6f6f6;
-  padding: 0.8rem; }
-@media print { body { font-size: 10pt; margin: 0; max-width: none; } }
-"""
-
+# Whom the others are tested against, unless another is named.
+_REFERENCES = ('smg', 'samcl')
+_COLUMNS = (
+  'study',
+  'method',
+  'variant',
+  'metric',
+  'summary',
+  'runs',
+  'mean',
+  'sd',
+  'p_holm',
+)
 _NOTE = (
-  'R[t, i] is the score of site i after stage t of T, b the untrained network. '
-  'ACC: mean R[T, i] over the stream. BWT: mean change since a site was '
-  'trained on; BWTR: the same, relative. Forgetting: best score of a site '
-  'minus its last one. FWT: gain over b before a site is trained on. Unseen: '
-  'mean R[T, i] over sites never trained on. Every score is signed so that '
-  'higher is better: those marked * are better when lower and enter as their '
-  'negatives, so a positive BWT is a gain for all of them.'
+  'Mean ± standard deviation over runs (seeds and orders). ACC: mean score of '
+  'the stream after its last stage; BWT: change since a site was learnt; '
+  'unseen: mean score of sites never learnt. Distances enter as their '
+  'negatives, so that higher is always better. Bold: best; underlined: second. '
+  'p: two-sided Wilcoxon signed-rank test against {reference} on cases after '
+  'the last stage, each the mean over its labels and over the orders and seeds '
+  'that both have; adjusted after Holm for all rows of a column. * has other '
+  'orders or seeds than {reference}.'
 )
 
 
-def write_report(workdir: pathlib.Path) -> None:
-  """Draws `figures/*.png` and writes a self-contained `report.html`.
-
-  Other pictures in `figures/` are shown too, with the caption that
-  `figures/captions.json` has for their file name, else the one in the PNG.
+def main(
+  folders: Sequence[pathlib.Path], out: pathlib.Path, reference: str
+) -> None:
+  """Writes the report.
 
   Raises:
-    InputError: `workdir` is not a finished run, or cannot be written to.
+    InputError: no run to compare, a reference that none of them is, or a folder
+      that cannot be written to.
   """
-  run = run_files.load(workdir)
-  folder = workdir / 'figures'
-  drawn = _draw(run, folder)
-  others = sorted(
-    path
-    for path in folder.glob('*.png')
-    if path not in drawn and not path.name.startswith('.')
-  )
-  captions = _captions(folder / 'captions.json')
-  pictures = drawn | {p: captions.get(p.name) or _caption(p) for p in others}
-  files.write_text(workdir / 'report.html', _page(run, pictures))
-
-
-def _draw(run: run_files.Run, folder: pathlib.Path) -> dict[pathlib.Path, str]:
-  """Draws every plot; the captions by path."""
-  captions = {}
-
-  def add(name: str, figure, caption: str) -> None:
-    path = folder / f'{re.sub(r"[^0-9A-Za-z-]", "_", name)}.png'
-    figures.save(figure, path, caption)
-    captions[path] = caption
-
-  for name, scores in run.scores.items():
-    add(
-      f'matrix_{name}',
-      figures.heat_map(scores),
-      f'{name}: every site (column) after every stage (row). The frame marks '
-      'the site just trained on; bright is better.',
-    )
-    add(
-      f'stages_{name}',
-      figures.stage_curves(scores),
-      f'{name}: every site over the stages. A ring marks the stage that '
-      'trained on it; what is lost to its right is forgetting.',
-    )
-    before, after = (
-      [_per_case(run, stage, site, name) for site in scores.sites]
-      for stage in (0, len(scores.matrix))
-    )
-    if any(values.size for values in (*before, *after)):
-      add(
-        f'cases_{name}',
-        figures.case_boxes(scores, before, after),
-        f'{name}: every case, averaged over its labels. Bars are medians; '
-        'boxes, from five cases on, are quartiles.',
-      )
-  figure = training_figure.draw(run.log)
-  if figure is not None:
-    add('training', figure, training_figure.CAPTION)
-  return captions
-
-
-def _per_case(
-  run: run_files.Run, stage: int, site: str, metric: str
-) -> np.ndarray:
-  """One mean over labels per case that has a score."""
-  found = [
-    np.array(values)
-    for (*where, _, measured), values in run.cases.items()
-    if (*where, measured) == (stage, site, metric)
-  ]
-  known = [values[~np.isnan(values)] for values in found]
-  return np.array([values.mean() for values in known if values.size])
-
-
-def _captions(path: pathlib.Path) -> dict[str, str]:
-  if not path.exists():
-    return {}
-  try:
-    captions = json.loads(path.read_text('utf-8'))
-  except (OSError, ValueError) as error:
-    raise errors.InputError(f'{path}: no JSON ({error})') from error
-  if not isinstance(captions, dict) or not all(
-    isinstance(caption, str) for caption in captions.values()
-  ):
+  studies, left_out = comparison.find(folders)
+  methods = {row.method for study in studies for row in study.rows}
+  if reference and reference not in methods:
     raise errors.InputError(
-      f'{path}: allowed an object of captions by file name'
+      f'--reference={reference}: found no run of it, there are '
+      f'{", ".join(sorted(methods))}'
     )
-  return captions
+  sections, numbers, shown = [], [], 0
+  for place, study in enumerate(studies, start=1):
+    chosen = _reference(study, reference)
+    p_values = _p_values(study, chosen)
+    numbers += _numbers(study, p_values)
+    pictures = list(_draw(study, out / 'figures', f'{place}'))
+    sections.append(_section(study, chosen, p_values, pictures, shown))
+    shown += len(pictures)
+  files.write_text(out / 'summary.csv', _table_text(_COLUMNS, numbers))
+  body = ''.join([_left_out(left_out), *sections])
+  files.write_text(out / 'report.html', page.render('Comparison', body))
+  for line in left_out:
+    print(f'left out: {line}')
+  runs = sum(len(row.runs) for study in studies for row in study.rows)
+  print(f'done: {runs} runs, {len(left_out)} left out; {out / "report.html"}')
 
 
-def _caption(path: pathlib.Path) -> str:
-  """The text that the PNG carries, else its name."""
-  try:
-    with Image.open(path) as image:
-      caption = image.info.get('Description', '')
-  except OSError as error:
-    raise errors.InputError(f'{path}: not a PNG') from error
-  return caption or path.stem.replace('_', ' ')
+def _reference(study: comparison.Study, wanted: str) -> comparison.Row | None:
+  """The row that others are tested against."""
+  by_method = {row.method: row for row in study.plain_rows}
+  for name in (wanted, *_REFERENCES):
+    if name in by_method:
+      return by_method[name]
+  return None
 
 
-def _page(run: run_files.Run, pictures: dict[pathlib.Path, str]) -> str:
-  results = run.results
-  title = f'{results["method"]} on {results["problem"]}'
-  facts = [
-    f'{name} {results[name]}'
-    for name in ('seed', 'steps', 'wall_s', 'device', 'jax', 'git')
-    if results.get(name) is not None
-  ]
-  shown = '\n'.join(
-    _figure(number, path, caption)
-    for number, (path, caption) in enumerate(pictures.items(), start=1)
+def _p_values(
+  study: comparison.Study, reference: comparison.Row | None
+) -> dict[tuple[str, str, str], float]:
+  """(row, metric, summary) -> adjusted p-value."""
+  found = {}
+  if reference is None:
+    return found
+  results = reference.runs[0].results
+  places = {'ACC': sorted(results['stream']), 'unseen': results['unseen']}
+  for metric in study.metrics:
+    for summary, sites in places.items():
+      p_values = {
+        row.name: _paired(row, reference, metric, sites)
+        for row in study.rows
+        if row is not reference
+      }
+      for name, p in significance.holm(p_values).items():
+        found[name, metric, summary] = p
+  return found
+
+
+def _paired(
+  row: comparison.Row,
+  reference: comparison.Row,
+  metric: str,
+  sites: Sequence[str],
+) -> float:
+  shared = row.cells & reference.cells
+  a, b = (
+    comparison.case_scores(
+      [run for run in one.runs if comparison.cell(run) in shared], metric, sites
+    )
+    for one in (row, reference)
   )
-  config = html.escape(json.dumps(run.config, indent=2, ensure_ascii=False))
-  stream = ' → '.join(results['stream'])
-  unseen = ', '.join(results['unseen']) or 'none'
-  return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<h1>{html.escape(title)}</h1>
-<p>Stream: {html.escape(stream)}. Unseen: {html.escape(unseen)}.</p>
-<p class="facts">{html.escape(' · '.join(facts))}</p>
-<h2>Summary</h2>
-{_summary_table(run)}
-<p class="note">{_NOTE}</p>
-<h2>After the last stage (untrained)</h2>
-{_final_table(run)}
-<h2>Figures</h2>
-{shown}
-<details>
-<summary>Configuration</summary>
-<pre>{config}</pre>
-</details>
-</body>
-</html>
-"""
+  cases = sorted(a.keys() & b.keys())
+  return significance.paired([a[c] for c in cases], [b[c] for c in cases])
 
 
-def _summary_table(run: run_files.Run) -> str:
-  names = list(continual.NAMES)
-  if any('RMA' in entry for entry in run.results['summary'].values()):
-    names.insert(-1, 'RMA')
-  rows = []
-  for metric, scores in run.scores.items():
-    entry = run.results['summary'][metric]
-    rows.append(
-      [_row_title(scores), *(_signed(entry.get(name)) for name in names)]
-    )
-  return _table(['metric', *names], rows)
+def _numbers(study: comparison.Study, p_values: dict) -> Iterator[list[Any]]:
+  for row in study.rows:
+    for metric in study.metrics:
+      for summary in comparison.SUMMARIES:
+        values = row.summary(metric, summary)
+        if values.size:
+          yield [
+            study.title,
+            row.method,
+            ' '.join(row.variant),
+            metric,
+            summary,
+            values.size,
+            values.mean(),
+            values.std(ddof=1) if values.size > 1 else '',
+            p_values.get((row.name, metric, summary), ''),
+          ]
 
 
-def _final_table(run: run_files.Run) -> str:
-  sites = [
-    *run.results['stream'],
-    *(f'{site} (unseen)' for site in run.results['unseen']),
+def _table_text(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+  text = io.StringIO()
+  csv.writer(text, lineterminator='\n').writerows([head, *rows])
+  return text.getvalue()
+
+
+def _draw(
+  study: comparison.Study, folder: pathlib.Path, prefix: str
+) -> Iterator[tuple[pathlib.Path, str]]:
+  """Figures of a study, written: (path, caption)."""
+  for name, figure, caption in comparison_figures.draw_all(study):
+    plain = re.sub(r'[^0-9A-Za-z-]', '_', f'{prefix}_{name}')
+    path = folder / f'{plain}.png'
+    figures.save(figure, path, caption)
+    yield path, caption
+
+
+def _section(study, reference, p_values, pictures, shown) -> str:
+  numbered = [
+    page.figure(number, path, caption)
+    for number, (path, caption) in enumerate(pictures, start=shown + 1)
   ]
-  rows = []
-  for scores in run.scores.values():
-    cells = [
-      f'{_level(last)} ({_level(first)})'
-      for last, first in zip(scores.matrix[-1], scores.untrained, strict=True)
+  note = _NOTE.format(reference=reference.method if reference else 'none')
+  parts = [
+    f'<h2>{html.escape(study.title)}</h2>',
+    _main_table(study, study.plain_rows or study.rows, reference, p_values),
+    f'<p class="note">{html.escape(note)}</p>',
+    *_ablations(study, reference, p_values),
+    *numbered,
+  ]
+  return '\n'.join(parts)
+
+
+def _ablations(study, reference, p_values) -> Iterator[str]:
+  for (method, fields), rows in study.variants().items():
+    yield f'<h3>{html.escape(f"{method}: {fields}")}</h3>'
+    yield _main_table(study, rows, reference, p_values)
+
+
+def _main_table(study, rows, reference, p_values) -> str:
+  columns = [
+    (metric, summary)
+    for metric in study.metrics
+    for summary in comparison.SUMMARIES
+    if any(row.summary(metric, summary).size for row in rows)
+  ]
+  rows = study.best_first(rows)
+  means = {
+    column: [
+      values.mean() if (values := row.summary(*column)).size else -np.inf
+      for row in rows
     ]
-    rows.append([_row_title(scores), *cells])
-  return _table(['metric', *sites], rows)
+    for column in columns
+  }
+  head = ['method', 'runs', *(f'{m} {s}' for m, s in columns)]
+  body = []
+  for place, row in enumerate(rows):
+    same = reference is None or row.cells == reference.cells
+    cells = [
+      page.Cell(
+        _cell(row.summary(*column), p_values.get((row.name, *column))),
+        _mark(means[column], place),
+      )
+      for column in columns
+    ]
+    body.append([row.name, f'{len(row.runs)}{"" if same else "*"}', *cells])
+  return page.table(head, body)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-  top = ''.join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
-  body = ''.join(
-    f'<tr><th scope="row">{html.escape(title)}</th>'
-    + ''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)
-    + '</tr>\n'
-    for title, *cells in rows
-  )
-  return (
-    f'<div class="wide"><table><thead><tr>{top}</tr></thead>\n'
-    f'<tbody>\n{body}</tbody></table></div>'
-  )
+def _cell(values: np.ndarray, p: float | None) -> str:
+  if not values.size:
+    return page.signed(None)
+  text = page.signed(float(values.mean()))
+  if values.size > 1:
+    text += f' ± {values.std(ddof=1):.3f}'
+  if p is None or np.isnan(p):
+    return text
+  return f'{text} (p {"< .001" if p < 0.001 else f"{p:.3f}"})'
 
 
-def _row_title(scores: figures.Scores) -> str:
-  unit = '' if scores.unit in ('', '1') else f', {scores.unit}'
-  return f'{scores.title}{unit}{"" if scores.higher_is_better else " *"}'
+def _mark(means: Sequence[float], place: int) -> str:
+  if len(means) < 3 or not np.isfinite(means[place]):
+    return ''
+  rank = sum(other > means[place] for other in means)
+  return ('best', 'second', '')[min(rank, 2)]
 
 
-def _signed(value: Any) -> str:
-  """Numbers with a true minus sign; a dash where there is none."""
-  if not isinstance(value, (int, float)) or not np.isfinite(value):
-    return '\N{EN DASH}'
-  return figures.number(value).replace('-', '\N{MINUS SIGN}')
+def _left_out(lines: Sequence[str]) -> str:
+  if not lines:
+    return ''
+  items = ''.join(f'<li>{html.escape(line)}</li>' for line in lines)
+  return f'<h2>Left out</h2><ul>{items}</ul>'
 
 
-def _level(value: float) -> str:
-  return '\N{EN DASH}' if np.isnan(value) else _signed(float(value))
-
-
-def _figure(number: int, path: pathlib.Path, caption: str) -> str:
-  content = base64.b64encode(path.read_bytes()).decode('ascii')
-  text = html.escape(caption)
-  return (
-    f'<figure><img src="data:image/png;base64,{content}" alt="{text}">\n'
-    f'<figcaption>Figure {number}. {text}</figcaption></figure>'
-  )
+if __name__ == '__main__':
+  app.run_report(main)

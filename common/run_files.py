@@ -25,6 +25,7 @@ class Run:
     log: lines of metrics.jsonl in order.
     cases: [stage, site, case, metric] -> values over labels, from
       per_case.csv; stage 0 is the untrained network.
+    folder: where all of this was found.
   """
 
   config: dict[str, Any]
@@ -32,6 +33,7 @@ class Run:
   scores: dict[str, figures.Scores]
   log: list[dict[str, Any]]
   cases: dict[tuple[int, str, str, str], list[float]]
+  folder: pathlib.Path = pathlib.Path()
 
 
 def load(workdir: pathlib.Path) -> Run:
@@ -60,7 +62,7 @@ def load(workdir: pathlib.Path) -> Run:
   for name in scores:
     _field(path, summary, name, dict, prefix='summary.')
   log = _load_log(workdir / 'metrics.jsonl')
-  return Run(config, results, scores, log, _load_cases(workdir))
+  return Run(config, results, scores, log, _load_cases(workdir), workdir)
 
 
 def _scores(path: pathlib.Path, results: dict, name: str) -> figures.Scores:

@@ -10,7 +10,7 @@ import threading
 
 from ml_collections import config_dict
 
-from common import errors, files, methods, optim, report, results, stream
+from common import errors, files, methods, optim, results, run_report, stream
 from common import plan as plan_lib
 from common import problem as problem_lib
 from common import train_state as ts
@@ -64,7 +64,7 @@ def train(
       finished[1],
       step_s=runner.pace.median,
     )
-    report.write_report(workdir)
+    run_report.write_report(workdir)
   print(results.summary_line(workdir))
 
 

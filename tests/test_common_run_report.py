@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from common import errors, figures, report, training_figure
+from common import errors, figures, run_report, training_figure
 
 RESULTS = {
   'problem': 'registration',
@@ -92,7 +92,7 @@ def _rows(page: str) -> dict[str, list[str]]:
 
 
 def test_page_shows_the_numbers_of_the_files(workdir: pathlib.Path):
-  report.write_report(workdir)
+  run_report.write_report(workdir)
   page = (workdir / 'report.html').read_text('utf-8')
   rows = _rows(page)
   dash, minus = '\N{EN DASH}', '\N{MINUS SIGN}'
@@ -108,7 +108,7 @@ def test_page_shows_the_numbers_of_the_files(workdir: pathlib.Path):
 
 
 def test_page_needs_nothing_else(workdir: pathlib.Path):
-  report.write_report(workdir)
+  run_report.write_report(workdir)
   page = (workdir / 'report.html').read_text('utf-8')
   sources = re.findall(r'(?:src|href)="([^"]{0,22})', page)
   assert len(sources) == 7
@@ -119,8 +119,8 @@ def test_page_needs_nothing_else(workdir: pathlib.Path):
 
 
 def test_figures_are_there_and_whole(workdir: pathlib.Path):
-  report.write_report(workdir)
-  report.write_report(workdir)  # again over its own files
+  run_report.write_report(workdir)
+  run_report.write_report(workdir)  # again over its own files
   names = {path.name for path in (workdir / 'figures').iterdir()}
   assert names == {
     *('matrix_dice.png', 'stages_dice.png', 'cases_dice.png'),
@@ -143,7 +143,7 @@ def test_other_pictures_are_shown_with_their_captions(workdir: pathlib.Path):
   figures.save(picture, folder / 'pair_c.png')
   captions = {'pair_b.png': 'From the file', 'absent.png': 'Nowhere'}
   (folder / 'captions.json').write_text(json.dumps(captions))
-  report.write_report(workdir)
+  run_report.write_report(workdir)
   page = (workdir / 'report.html').read_text('utf-8')
   shown = re.findall(r'<figcaption>Figure (\d+)\. (.*?)</figcaption>', page)
   assert [int(number) for number, _ in shown] == list(range(1, 11))
@@ -162,7 +162,7 @@ def test_per_case_values_are_means_over_labels(workdir, monkeypatch):
     return figures.heat_map(scores)
 
   monkeypatch.setattr(figures, 'case_boxes', remember)
-  report.write_report(workdir)
+  run_report.write_report(workdir)
   before, after = seen['dice']
   assert before == [[pytest.approx(0.2)], [], []]
   assert after == [[0.5, 0.7], [], []]
@@ -281,14 +281,14 @@ def test_an_outline_within_another_is_drawn_over_it():
 def test_missing_file_is_named(workdir: pathlib.Path, name: str):
   (workdir / name).unlink()
   with pytest.raises(errors.InputError, match=re.escape(name)) as caught:
-    report.write_report(workdir)
+    run_report.write_report(workdir)
   assert '\n' not in str(caught.value)
   assert not (workdir / 'figures').exists()
 
 
 def test_folder_that_is_no_run(tmp_path: pathlib.Path):
   with pytest.raises(errors.InputError, match=r'nowhere/config\.json'):
-    report.write_report(tmp_path / 'nowhere')
+    run_report.write_report(tmp_path / 'nowhere')
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_bad_field_is_named(workdir: pathlib.Path, where, value, named):
   entry[where[-1]] = value
   (workdir / 'results.json').write_text(json.dumps(results))
   with pytest.raises(errors.InputError, match=re.escape(named)) as caught:
-    report.write_report(workdir)
+    run_report.write_report(workdir)
   assert 'results.json' in str(caught.value)
   assert '\n' not in str(caught.value)
 
@@ -337,7 +337,7 @@ def test_bad_field_is_named(workdir: pathlib.Path, where, value, named):
 def test_unreadable_file_is_named(workdir: pathlib.Path, name, text, named):
   (workdir / name).write_bytes(text.encode('latin-1'))
   with pytest.raises(errors.InputError, match=re.escape(named)) as caught:
-    report.write_report(workdir)
+    run_report.write_report(workdir)
   assert name in str(caught.value)
   assert '\n' not in str(caught.value)
 
@@ -347,11 +347,11 @@ def test_bad_captions_are_named(workdir: pathlib.Path, text: str):
   (workdir / 'figures').mkdir()
   (workdir / 'figures' / 'captions.json').write_text(text)
   with pytest.raises(errors.InputError, match=r'captions\.json'):
-    report.write_report(workdir)
+    run_report.write_report(workdir)
 
 
 def test_picture_that_is_none_is_named(workdir: pathlib.Path):
   (workdir / 'figures').mkdir()
   (workdir / 'figures' / 'pair.png').write_bytes(b'GIF?')
   with pytest.raises(errors.InputError, match=r'pair\.png'):
-    report.write_report(workdir)
+    run_report.write_report(workdir)

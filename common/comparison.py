@@ -1,0 +1,256 @@
+"""Which finished runs can be compared, and by what name each is known."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from common import errors, run_files
+
+# What changes a file or a picture, but no result.
+_IDLE = ('data.folder', 'train.log_every', 'train.checkpoint_every')
+# What every run of a row may have its own of.
+_FREE = ('method', 'seed', 'stream')
+SUMMARIES = ('ACC', 'BWT', 'unseen')
+METRICS = ('dice', 'tre')
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """Runs that differ in seed and order alone.
+
+  Attributes:
+    method: of all of them.
+    variant: fields in which they differ from most runs of their method.
+    runs: one for each order and seed.
+  """
+
+  method: str
+  variant: tuple[str, ...]
+  runs: tuple[run_files.Run, ...]
+
+  @property
+  def name(self) -> str:
+    return ' '.join([self.method, *self.variant])
+
+  @property
+  def cells(self) -> set[tuple]:
+    """Orders and seeds."""
+    return {cell(run) for run in self.runs}
+
+  def summary(self, metric: str, name: str) -> np.ndarray:
+    """ACC, BWT, ... of the runs that have it."""
+    found = [
+      run.results['summary'].get(metric, {}).get(name) for run in self.runs
+    ]
+    return np.array([value for value in found if value is not None], float)
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+  """Rows on the same sites, data and definitions of metrics."""
+
+  title: str
+  rows: tuple[Row, ...]
+
+  @property
+  def plain_rows(self) -> list[Row]:
+    """Each method as most of its runs have it."""
+    return [row for row in self.rows if not row.variant]
+
+  @property
+  def metrics(self) -> list[str]:
+    """Those that a comparison is made by, best known first."""
+    there = self.rows[0].runs[0].scores
+    return [name for name in METRICS if name in there]
+
+  def best_first(self, rows: Sequence[Row]) -> list[Row]:
+    """By ACC of the best known metric."""
+
+    def loss(row: Row) -> float:
+      for metric in self.metrics:
+        values = row.summary(metric, 'ACC')
+        if values.size:
+          return -float(values.mean())
+      return np.inf
+
+    return sorted(rows, key=loss)
+
+  def variants(self) -> dict[tuple[str, str], list[Row]]:
+    """(method, field) -> rows that differ in it alone, the plain one among."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in self.rows:
+      fields = ' '.join(said.partition('=')[0] for said in row.variant)
+      if fields:
+        found.setdefault((row.method, fields), []).append(row)
+    plain = {row.method: row for row in self.plain_rows}
+    return {
+      place: [*([plain[place[0]]] if place[0] in plain else []), *rows]
+      for place, rows in found.items()
+    }
+
+
+def find(folders: Sequence[pathlib.Path]) -> tuple[list[Study], list[str]]:
+  """Studies of the runs in or below some folders, and what was left out.
+
+  Raises:
+    InputError: no finished run is found.
+  """
+  runs, left_out = [], []
+  for folder in folders:
+    places = sorted(path.parent for path in folder.rglob('config.json'))
+    if not places:
+      left_out.append(f'{folder}: no run in it')
+    for place in places:
+      try:
+        if not (place / 'results.json').exists():
+          raise errors.InputError(f'{place}: not finished, no results.json')
+        runs.append(run_files.load(place))
+      except errors.InputError as error:
+        left_out.append(str(error))
+  found, doubles = studies(runs)
+  left_out += doubles
+  if not found:
+    raise errors.InputError(
+      f'found no finished run in {", ".join(map(str, folders))}: '
+      + '; '.join(left_out)
+    )
+  return found, left_out
+
+
+def studies(runs: Sequence[run_files.Run]) -> tuple[list[Study], list[str]]:
+  """Runs whose scores mean the same, and which of them were there already."""
+  found, doubles = [], []
+  for _, same in group(runs, _definition):
+    rows, more = _rows(same)
+    found.append(Study(_title(same), tuple(rows)))
+    doubles += more
+  return found, doubles
+
+
+def cell(run: run_files.Run) -> tuple[tuple[str, ...], Any]:
+  """Order and seed: what may differ between the runs of a row."""
+  return tuple(run.results['stream']), run.config.get('seed')
+
+
+def agreement(run: run_files.Run, name: str) -> float | None:
+  """Mean of what was logged over the last half of each stage, stages alike."""
+  lines = [
+    line
+    for line in run.log
+    if line.get('split') == 'train' and line.get(name) is not None
+  ]
+  means = []
+  for _, stage in group(lines, lambda line: line['stage']):
+    steps = [line['step'] for line in stage]
+    half = (min(steps) + max(steps)) / 2
+    means.append(np.mean([x[name] for x in stage if x['step'] >= half]))
+  return float(np.mean(means)) if means else None
+
+
+def case_scores(
+  runs: Sequence[run_files.Run], metric: str, sites: Sequence[str]
+) -> dict[tuple[str, str], float]:
+  """(site, case) -> score after the last stage: mean over labels, then runs."""
+  found: dict[tuple[str, str], list[float]] = {}
+  for run in runs:
+    last = max(stage for stage, *_ in run.cases)
+    for (stage, site, case, name), values in run.cases.items():
+      known = [value for value in values if not np.isnan(value)]
+      if (stage, name) == (last, metric) and site in sites and known:
+        found.setdefault((site, case), []).append(float(np.mean(known)))
+  return {place: float(np.mean(values)) for place, values in found.items()}
+
+
+def _rows(runs: Sequence[run_files.Run]) -> tuple[list[Row], list[str]]:
+  rows, doubles = [], []
+  for method, of_method in group(runs, lambda run: run.results['method']):
+    name = _namer(of_method)
+    for variant, same in group(of_method, name):
+      first: dict[tuple, run_files.Run] = {}
+      for run in same:
+        known = first.setdefault(cell(run), run)
+        if known is not run:
+          doubles.append(
+            f'{run.folder}: same method, order and seed as {known.folder}'
+          )
+      rows.append(Row(method, variant, tuple(first.values())))
+  return rows, doubles
+
+
+def _namer(
+  runs: Sequence[run_files.Run],
+) -> Callable[[run_files.Run], tuple[str, ...]]:
+  """A run's fields that are not as most runs have them."""
+  configs = [flatten(run.config) for run in runs]
+  fields = sorted(set().union(*configs) - set(_IDLE) - set(_FREE))
+  usual = {
+    field: _majority([json.dumps(config.get(field)) for config in configs])
+    for field in fields
+  }
+
+  def name(run: run_files.Run) -> tuple[str, ...]:
+    config = flatten(run.config)
+    return tuple(
+      f'{field}={config.get(field)}'
+      for field in fields
+      if json.dumps(config.get(field)) != usual[field]
+    )
+
+  return name
+
+
+def _majority(values: Sequence[str]) -> str | None:
+  """The most frequent one, None if two are."""
+  (first, count), *rest = Counter(values).most_common(2)
+  return None if rest and rest[0][1] == count else first
+
+
+def _definition(run: run_files.Run) -> str:
+  """Equal for runs whose scores mean the same."""
+  config = flatten(run.config)
+  data = {
+    name: value
+    for name, value in config.items()
+    if name.split('.')[0] in ('data', 'sites', 'tasks', 'native')
+    and name not in _IDLE
+  }
+  metrics = {
+    name: (scores.unit, scores.higher_is_better)
+    for name, scores in run.scores.items()
+  }
+  stream, unseen = (sorted(run.results[k]) for k in ('stream', 'unseen'))
+  parts = (run.results['problem'], stream, unseen, metrics, data)
+  return json.dumps(parts, sort_keys=True)
+
+
+def _title(runs: Sequence[run_files.Run]) -> str:
+  results = runs[0].results
+  text = f'{results["problem"]}: {", ".join(sorted(results["stream"]))}'
+  unseen = ', '.join(sorted(results['unseen']))
+  return f'{text}; unseen {unseen}' if unseen else text
+
+
+def group(items: Sequence, key: Callable[[Any], Any]) -> list[tuple]:
+  """(key, items with it) in the order in which keys are met."""
+  groups: dict[Any, list] = {}
+  for item in items:
+    groups.setdefault(key(item), []).append(item)
+  return list(groups.items())
+
+
+def flatten(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """{'a': {'b': 1}} -> {'a.b': 1}."""
+
+  def leaves() -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+      if isinstance(value, Mapping):
+        yield from flatten(value, f'{prefix}{name}.').items()
+      else:
+        yield f'{prefix}{name}', value
+
+  return dict(leaves())

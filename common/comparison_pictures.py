@@ -1,0 +1,62 @@
+"""Pictures that runs left, of the same cases under every method."""
+
+from collections.abc import Iterator, Mapping, Sequence
+import pathlib
+
+from matplotlib import figure as mpl_figure
+import numpy as np
+from PIL import Image
+
+from common import comparison, figures
+
+Drawn = tuple[str, mpl_figure.Figure, str]
+
+
+def stack(rows: Sequence[comparison.Row]) -> Iterator[Drawn]:
+  """Registered pairs of all methods, and what generators draw."""
+  """Pictures that runs left: a pair under every method, generated cases."""
+  pairs = sorted(
+    {
+      path.name
+      for row in rows
+      for path in (row.runs[0].folder / 'figures').glob('pair_*.png')
+    }
+  )
+  for name in pairs:
+    shown = {
+      row.name: path
+      for row in rows
+      if (path := row.runs[0].folder / 'figures' / name).exists()
+    }
+    yield (
+      name.removesuffix('.png'),
+      _stacked(shown),
+      'The same pair under each method, as the first of its runs left it.',
+    )
+  for row in rows:
+    folder = row.runs[0].folder / 'figures'
+    galleries = sorted(folder.glob('gallery_stage*.png'))
+    if galleries:
+      yield (
+        f'gallery_{row.name}',
+        _stacked({row.name: galleries[-1]}),
+        'Generated pairs beside real test cases of every site, after the last '
+        'stage.',
+      )
+
+
+def _stacked(paths: Mapping[str, pathlib.Path]) -> mpl_figure.Figure:
+  images = {name: np.asarray(Image.open(p)) for name, p in paths.items()}
+  width = 9.0
+  heights = [0.25 + width * x.shape[0] / x.shape[1] for x in images.values()]
+  figure = mpl_figure.Figure(
+    figsize=(width, sum(heights)), layout='constrained'
+  )
+  panels = figure.subplots(
+    len(images), 1, squeeze=False, height_ratios=heights
+  )[:, 0]
+  for axes, (name, image) in zip(panels, images.items(), strict=True):
+    axes.imshow(image)
+    axes.set_title(figures.plain(name), fontsize=10, loc='left')
+    axes.axis('off')
+  return figure

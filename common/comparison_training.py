@@ -1,0 +1,98 @@
+"""What methods log and cost while they learn, beside each other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from matplotlib import figure as mpl_figure
+from matplotlib import ticker
+import numpy as np
+
+from common import comparison, figures, run_files, training_figure
+
+Drawn = tuple[str, mpl_figure.Figure, str]
+Styles = Mapping[str, Mapping[str, str]]
+
+_COSINES = {
+  'cosine/orientational': 'incoming and replayed cases',
+  'cosine/arbitrary': 'pseudo-domains',
+}
+
+
+def cosines(rows: Sequence[comparison.Row], styles: Styles) -> Iterator[Drawn]:
+  """Of the gradients that an alignment asks to agree."""
+  for name, between in _COSINES.items():
+    have = [row for row in rows if _logged(row.runs[0], name)]
+    if not have:
+      continue
+    yield (
+      name.replace('/', '_'),
+      _logged_curves(have, name, styles),
+      f'Cosine of the gradients of {between} within every stage: mean over '
+      'runs, running mean over a quarter of the stage.',
+    )
+
+
+def _logged_curves(rows, name, styles) -> mpl_figure.Figure:
+  figure = mpl_figure.Figure(figsize=(7.2, 3.0), layout='constrained')
+  axes = figure.add_subplot()
+  for row in rows:
+    by_run = [_logged(run, name) for run in row.runs]
+    for stage in sorted(set.intersection(*map(set, by_run))):
+      size = min(len(logs[stage]) for logs in by_run)
+      mean = np.mean([logs[stage][:size] for logs in by_run], axis=0)
+      axes.plot(
+        stage + np.linspace(0.02, 0.98, size),
+        training_figure.running_mean(mean, max(1, size // 4)),
+        **styles[row.name],
+      )
+    axes.plot([], [], label=figures.plain(row.name), **styles[row.name])
+  axes.axhline(0, color='#888888', linewidth=0.7)
+  axes.set_xlabel('stage')
+  axes.set_ylabel('cosine')
+  axes.xaxis.set_major_locator(ticker.MultipleLocator(1))
+  figures.tidy(axes)
+  figure.legend(loc='outside right upper', frameon=False, fontsize=9)
+  return figure
+
+
+def costs(rows: Sequence[comparison.Row], styles: Styles) -> Iterator[Drawn]:
+  """Time of a step, and memory."""
+  names = {'step_s': 'seconds of a step', 'peak_gib': 'peak memory, GiB'}
+  found = {
+    field: {
+      row.name: [value for run in row.runs if (value := run.results.get(field))]
+      for row in rows
+    }
+    for field in names
+  }
+  if not any(values for by_row in found.values() for values in by_row.values()):
+    return
+  figure = mpl_figure.Figure(
+    figsize=(7.6, 1.0 + 0.28 * len(rows)), layout='constrained'
+  )
+  panels = figure.subplots(1, len(names), sharey=True)
+  for axes, (field, label) in zip(panels, names.items(), strict=True):
+    for place, row in enumerate(rows):
+      if values := found[field][row.name]:
+        value = float(np.median(values))
+        axes.barh(place, value, color=styles[row.name]['color'], height=0.7)
+        axes.text(value, place, f' {value:.3g}', va='center', fontsize=8)
+    axes.set_xlabel(label)
+    axes.margins(x=0.15)
+    axes.spines[['top', 'right']].set_visible(False)
+  panels[0].set_yticks(range(len(rows)), [figures.plain(r.name) for r in rows])
+  panels[0].invert_yaxis()
+  yield (
+    'costs',
+    figure,
+    'What a step of each method takes, and the most memory that a run held, '
+    'median over runs; runs that shared a machine slowed each other.',
+  )
+
+
+def _logged(run: run_files.Run, name: str) -> dict[int, list[float]]:
+  """Values of each stage in order."""
+  found: dict[int, list[float]] = {}
+  for line in run.log:
+    if line.get(name) is not None:
+      found.setdefault(line['stage'], []).append(line[name])
+  return found

@@ -1,9 +1,10 @@
 """Flags and start-up of every binary: the only place that defines flags."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import os
 import pathlib
 import sys
+import types
 
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
@@ -11,8 +12,7 @@ from ml_collections import config_dict, config_flags
 from common import errors
 
 Main = Callable[[config_dict.ConfigDict, pathlib.Path], int | None]
-OnFolders = Callable[[Sequence[pathlib.Path]], None]
-OnReport = Callable[[Sequence[pathlib.Path], pathlib.Path, str], None]
+OnFolders = Callable[..., None]
 
 EXIT_INPUT = 2
 
@@ -32,8 +32,20 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
   )
 
 
-def run_on_folders(main: OnFolders, argv: Sequence[str] | None = None) -> None:
-  """Calls `main` with the folders of the command line; errors as in `run`."""
+def run_on_folders(
+  main: OnFolders,
+  argv: Sequence[str] | None = None,
+  *,
+  options: Mapping[str, str] = types.MappingProxyType({}),
+) -> None:
+  """Calls `main` with the folders of the command line; errors as in `run`.
+
+  `options` maps names of further flags to what `--help` says of them. Each goes
+  to `main` by its name, '' if it is not given.
+  """
+  for name, meaning in options.items():
+    flags.DEFINE_string(name, '', meaning)
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
   def parse(argv: list[str]) -> list[str]:
     try:
@@ -44,29 +56,27 @@ def run_on_folders(main: OnFolders, argv: Sequence[str] | None = None) -> None:
       _fail('arguments: found none, allowed one folder of a run or more')
     return rest
 
+  def start(rest: list[str]) -> None:
+    folders = [pathlib.Path(name).expanduser() for name in rest[1:]]
+    chosen = {name: flags.FLAGS[name].value for name in options}
+    _guarded(lambda: main(folders, **chosen))
+
   app.run(
-    lambda rest: _guarded(
-      lambda: main([pathlib.Path(name).expanduser() for name in rest[1:]])
-    ),
+    start,
     argv=list(sys.argv if argv is None else argv),
     flags_parser=parse,
   )
 
 
-def run_report(main: OnReport, argv: Sequence[str] | None = None) -> None:
-  """As `run_on_folders`, with the flags `--out` and `--reference`."""
-  flags.DEFINE_string('out', None, 'Folder that the report is written to.')
-  flags.DEFINE_string('reference', '', 'Method that others are tested against.')
-  for name in ('out', 'reference'):
-    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+def checked_out(out: str) -> pathlib.Path:
+  """The value of a flag `--out`.
 
-  def with_flags(folders: Sequence[pathlib.Path]) -> None:
-    if flags.FLAGS.out is None:
-      raise errors.InputError('--out: missing, must be given')
-    out = pathlib.Path(flags.FLAGS.out).expanduser()
-    main(folders, out, flags.FLAGS.reference)
-
-  run_on_folders(with_flags, argv)
+  Raises:
+    InputError: it was not given.
+  """
+  if not out:
+    raise errors.InputError('--out: missing, must be given')
+  return pathlib.Path(out).expanduser()
 
 
 def _define_flags() -> None:

@@ -55,14 +55,17 @@ _NOTE = (
 
 
 def main(
-  folders: Sequence[pathlib.Path], out: pathlib.Path, reference: str
+  folders: Sequence[pathlib.Path], out: str, reference: str = ''
 ) -> None:
-  """Writes the report.
+  """Writes the report to the folder `out`.
+
+  `reference` is the method that others are tested against.
 
   Raises:
     InputError: no run to compare, a reference that none of them is, or a folder
       that cannot be written to.
   """
+  folder = app.checked_out(out)
   studies, left_out = comparison.find(folders)
   methods = {row.method for study in studies for row in study.rows}
   if reference and reference not in methods:
@@ -75,16 +78,18 @@ def main(
     chosen = _reference(study, reference)
     p_values = _p_values(study, chosen)
     numbers += _numbers(study, p_values)
-    pictures = list(_draw(study, out / 'figures', f'{place}'))
+    pictures = list(_draw(study, folder / 'figures', f'{place}'))
     sections.append(_section(study, chosen, p_values, pictures, shown))
     shown += len(pictures)
-  files.write_text(out / 'summary.csv', _table_text(_COLUMNS, numbers))
+  files.write_text(folder / 'summary.csv', _table_text(_COLUMNS, numbers))
   body = ''.join([_left_out(left_out), *sections])
-  files.write_text(out / 'report.html', page.render('Comparison', body))
+  files.write_text(folder / 'report.html', page.render('Comparison', body))
   for line in left_out:
     print(f'left out: {line}')
   runs = sum(len(row.runs) for study in studies for row in study.rows)
-  print(f'done: {runs} runs, {len(left_out)} left out; {out / "report.html"}')
+  print(
+    f'done: {runs} runs, {len(left_out)} left out; {folder / "report.html"}'
+  )
 
 
 def _reference(study: comparison.Study, wanted: str) -> comparison.Row | None:
@@ -234,7 +239,8 @@ def _cell(values: np.ndarray, p: float | None) -> str:
 
 
 def _mark(means: Sequence[float], place: int) -> str:
-  if len(means) < 3 or not np.isfinite(means[place]):
+  known = [mean for mean in means if np.isfinite(mean)]
+  if len(means) < 3 or means[place] not in known or len(set(known)) == 1:
     return ''
   rank = sum(other > means[place] for other in means)
   return ('best', 'second', '')[min(rank, 2)]
@@ -248,4 +254,10 @@ def _left_out(lines: Sequence[str]) -> str:
 
 
 if __name__ == '__main__':
-  app.run_report(main)
+  app.run_on_folders(
+    main,
+    options={
+      'out': 'Folder that the report is written to.',
+      'reference': 'Method that others are tested against.',
+    },
+  )

@@ -5,7 +5,9 @@ import csv
 import io
 import json
 import pathlib
+import shlex
 import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -72,6 +74,7 @@ def write(
     'device': f'{device.platform}:{device.device_kind}',
     'jax': jax.__version__,
     'git': _commit(),
+    'command': shlex.join(['python', *sys.orig_argv[1:]]),
   }
   text = json.dumps(continual.json_ready(entry), indent=2)
   files.write_text(workdir / 'results.json', text + '\n')

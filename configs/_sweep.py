@@ -1,5 +1,7 @@
 """What all sweeps have in common."""
 
+from collections.abc import Callable
+
 from ml_collections import config_dict
 
 
@@ -16,3 +18,24 @@ def create_sweep() -> config_dict.ConfigDict:
   config.num_gpus = 0.0
   config.groups = config_dict.ConfigDict()
   return config
+
+
+def make_group(problem: str, base: str, orders: tuple) -> Callable[..., dict]:
+  """A function of methods, seeds, orders and variants; small by default."""
+
+  def group(methods, *, seeds=range(2), orders=orders[:1], variants=('',)):
+    return {
+      'problem': problem,
+      'base': base,
+      'methods': tuple(methods),
+      'seeds': tuple(seeds),
+      'orders': tuple(orders),
+      'variants': tuple(variants),
+    }
+
+  return group
+
+
+def values(field: str, *found) -> tuple[str, ...]:
+  """A variant for each value of a field."""
+  return tuple(f'{field}={value}' for value in found)

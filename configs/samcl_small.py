@@ -1,0 +1,22 @@
+"""The embedded registration tasks at half the cost, one of them never learnt.
+
+24^3 voxels; brain MR, lung CT and abdomen MR-CT are learnt, abdomen CT is only
+scored, so that generalisation to a new task has a number too.
+
+    python -m common.sweep --config=configs/sweep_samcl.py --workdir=DIR
+"""
+
+from ml_collections import config_dict
+
+from configs import samcl_synthetic
+
+
+def get_config() -> config_dict.ConfigDict:
+  """The synthetic config with fewer voxels and a task held back."""
+  config = samcl_synthetic.get_config()
+  config.stream = ('brain_mr', 'lung_ct', 'abdomen_mr_ct')
+  config.unseen = ('abdomen_ct',)
+  config.scores = ('dice', 'tre', 'folding_fraction')
+  config.data.folder = 'runs/data/samcl_small'
+  config.data.shape = (24, 24, 24)
+  return config

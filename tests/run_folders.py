@@ -1,0 +1,76 @@
+"""Folders of finished runs, written down without training."""
+
+import json
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+SITES = ('a', 'b', 'new')
+
+
+def write(
+  folder: pathlib.Path,
+  method: str = 'er',
+  *,
+  seed: int = 0,
+  score: float = 0.5,
+  stream=('a', 'b'),
+  log=(),
+  unit: str = '1',
+  unfinished: bool = False,
+  **config,
+) -> pathlib.Path:
+  """A run whose last scores are around `score`, four cases a site."""
+  folder.mkdir(parents=True)
+  config = {
+    'method': method,
+    'seed': seed,
+    'stream': list(stream),
+    'data': {'folder': str(folder), 'shape': [8, 8]},
+    'rule': {'alpha': 0.1} | config,
+  }
+  (folder / 'config.json').write_text(json.dumps(config))
+  if unfinished:
+    return folder
+  rows, rng = [], np.random.default_rng([seed, len(method)])
+  matrix = [[score - 0.25, score / 2, score - 0.125], [score] * 3]
+  for stage, scores in enumerate([[0.0] * 3, *matrix]):
+    for site, mean in zip((*stream, 'new'), scores, strict=True):
+      noise = rng.normal(size=4) * 0.01
+      rows += [
+        f'{stage},{site},1,case{i},1,dice,{mean + x:.6f},1'
+        for i, x in enumerate(noise - noise.mean())
+      ]
+  head = 'stage,site,seen,case,label,metric,value,unit'
+  (folder / 'per_case.csv').write_text('\n'.join([head, *rows]) + '\n')
+  (folder / 'metrics.jsonl').write_text(
+    ''.join(json.dumps(line) + '\n' for line in log)
+  )
+  results = {
+    'problem': 'segmentation',
+    'method': method,
+    'seed': seed,
+    'stream': list(stream),
+    'unseen': ['new'],
+    'metrics': {
+      'dice': {
+        'higher_is_better': True,
+        'unit': unit,
+        'matrix': matrix,
+        'untrained': [0.0, 0.0, 0.0],
+      }
+    },
+    'summary': {'dice': {'ACC': score, 'BWT': 0.25, 'unseen': score}},
+    'step_s': 0.25,
+    'peak_gib': 1.5,
+  }
+  (folder / 'results.json').write_text(json.dumps(results))
+  return folder
+
+
+def add_picture(folder: pathlib.Path, name: str) -> None:
+  """A small PNG among the figures of a run."""
+  (folder / 'figures').mkdir(exist_ok=True)
+  shades = np.linspace(0, 255, 20 * 30).reshape(20, 30).astype(np.uint8)
+  Image.fromarray(shades).save(folder / 'figures' / name)

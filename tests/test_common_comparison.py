@@ -1,0 +1,112 @@
+"""Which runs belong in one row, one table, or none."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from common import comparison, errors
+from tests import run_folders
+
+
+def _find(folder: pathlib.Path):
+  return comparison.find([folder])
+
+
+def test_seeds_and_orders_are_runs_of_one_row(tmp_path):
+  run_folders.write(tmp_path / '1', seed=0, score=0.25)
+  run_folders.write(tmp_path / '2', seed=1, score=0.5)
+  run_folders.write(tmp_path / '3', seed=0, stream=('b', 'a'), score=0.75)
+  (study,), left_out = _find(tmp_path)
+  (row,) = study.rows
+  assert not left_out
+  assert study.title == 'segmentation: a, b; unseen new'
+  assert row.cells == {(('a', 'b'), 0), (('a', 'b'), 1), (('b', 'a'), 0)}
+  np.testing.assert_array_equal(row.summary('dice', 'ACC'), [0.25, 0.5, 0.75])
+  assert row.summary('tre', 'ACC').size == 0
+
+
+def test_variants_are_named_by_what_is_not_usual(tmp_path):
+  for seed in range(3):
+    run_folders.write(tmp_path / f'er{seed}', seed=seed)
+  for alpha in (0.0, 0.5):
+    run_folders.write(tmp_path / f'alpha{alpha}', alpha=alpha)
+  run_folders.write(tmp_path / 'smg', 'smg', alpha=7.0)
+  (study,), _ = _find(tmp_path)
+  assert {row.name: len(row.runs) for row in study.rows} == {
+    'er': 3,
+    'er rule.alpha=0.0': 1,
+    'er rule.alpha=0.5': 1,
+    'smg': 1,
+  }
+  assert {row.name for row in study.plain_rows} == {'er', 'smg'}
+  ((place, rows),) = study.variants().items()
+  assert place == ('er', 'rule.alpha')
+  assert rows[0].name == 'er' and len(rows) == 3
+
+
+def test_without_a_majority_all_variants_say_what_they_are(tmp_path):
+  run_folders.write(tmp_path / '1', alpha=0.0)
+  run_folders.write(tmp_path / '2', alpha=0.5)
+  (study,), _ = _find(tmp_path)
+  assert {row.name for row in study.rows} == {
+    'er rule.alpha=0.0',
+    'er rule.alpha=0.5',
+  }
+
+
+@pytest.mark.parametrize(
+  'other', [{'unit': 'mm'}, {'stream': ('a', 'c')}], ids=['metric', 'sites']
+)
+def test_what_means_something_else_is_another_study(tmp_path, other):
+  run_folders.write(tmp_path / '1')
+  run_folders.write(tmp_path / '2', 'smg', **other)
+  studies, left_out = _find(tmp_path)
+  assert len(studies) == 2 and not left_out
+
+
+def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
+  run_folders.write(tmp_path / 'good', seed=3)
+  run_folders.write(tmp_path / 'same', seed=3, score=0.9)
+  run_folders.write(tmp_path / 'half', seed=4, unfinished=True)
+  run_folders.write(tmp_path / 'torn', seed=5)
+  (tmp_path / 'torn' / 'results.json').write_text('{"problem"')
+  (tmp_path / 'empty').mkdir()
+  (study,), left_out = comparison.find(
+    [tmp_path / n for n in ('good', 'same', 'half', 'torn', 'empty')]
+  )
+  assert [len(row.runs) for row in study.rows] == [1]
+  assert study.rows[0].summary('dice', 'ACC') == [0.5]
+  text = '\n'.join(left_out)
+  assert len(left_out) == 4
+  assert f'{tmp_path}/half: not finished' in text
+  assert f'{tmp_path}/torn/results.json: no JSON' in text
+  assert f'{tmp_path}/empty: no run in it' in text
+  assert (
+    f'{tmp_path}/same: same method, order and seed as {tmp_path}/good' in text
+  )
+
+
+def test_nothing_at_all_is_refused(tmp_path):
+  with pytest.raises(errors.InputError, match='no finished run'):
+    _find(tmp_path)
+
+
+def test_cases_are_means_over_labels_then_runs(tmp_path):
+  for seed, score in enumerate((0.25, 0.75)):
+    run_folders.write(tmp_path / f'{seed}', seed=seed, score=score)
+  (study,), _ = _find(tmp_path)
+  found = comparison.case_scores(study.rows[0].runs, 'dice', ('a', 'new'))
+  assert {site for site, _ in found} == {'a', 'new'}
+  assert len(found) == 8
+  values = [value for (site, _), value in found.items() if site == 'a']
+  np.testing.assert_allclose(np.mean(values), 0.5, atol=1e-6)
+  assert np.std(values) > 0.001
+
+
+def test_best_first(tmp_path):
+  for name, score in (('er', 0.25), ('smg', 0.75), ('mer', 0.5)):
+    run_folders.write(tmp_path / name, name, score=score)
+  (study,), _ = _find(tmp_path)
+  names = [row.name for row in study.best_first(study.rows)]
+  assert names == ['smg', 'mer', 'er']

@@ -1,0 +1,181 @@
+"""The runs of a sweep, and what happens to them."""
+
+import pathlib
+import shlex
+import subprocess
+import sys
+
+from ml_collections import config_dict
+import pytest
+
+from common import errors, grid, launchers, sweep
+from configs import sweep_smg, sweep_tiny
+from tests import binaries
+
+OUT = pathlib.Path('out')
+GROUP = {
+  'problem': 'smg',
+  'base': 'configs/smg_tiny.py',
+  'methods': ('er', 'smg'),
+  'seeds': (0, 1),
+  'orders': (('site_a', 'site_b'), ('site_b', 'site_a')),
+  'variants': ('', 'optim.lr=1e-3 sam.rho=0.0'),
+  'flags': 'train.batch_size=2',
+}
+
+
+def test_the_product_of_all_fields_seeds_first():
+  runs = grid.list_runs({'one': GROUP}, OUT)
+  assert len(runs) == 2**4
+  assert len({run.folder for run in runs}) == 16
+  assert [run.name for run in runs[:4]] == [
+    'smg_tiny/er-o0-s0',
+    'smg_tiny/smg-o0-s0',
+    'smg_tiny/er+optim.lr=1e-3+sam.rho=0.0-o0-s0',
+    'smg_tiny/smg+optim.lr=1e-3+sam.rho=0.0-o0-s0',
+  ]
+  assert runs[4].name == 'smg_tiny/er-o1-s0'
+  assert runs[-1].name.endswith('-o1-s1')
+  command = ' '.join(runs[6].command[1:])
+  assert command == (
+    '-m smg.train --config=configs/smg_tiny.py --config.method=er '
+    "--config.seed=0 --config.stream=('site_b','site_a',) "
+    '--config.train.batch_size=2 --config.optim.lr=1e-3 --config.sam.rho=0.0 '
+    f'--workdir=out/{runs[6].name}'
+  )
+
+
+def test_the_same_run_of_two_groups_is_one():
+  other = GROUP | {'methods': ('er',), 'variants': ('',)}
+  assert len(grid.list_runs({'one': GROUP, 'two': other}, OUT)) == 16
+  with pytest.raises(errors.InputError, match='also the folder of another'):
+    grid.list_runs({'one': GROUP, 'two': other | {'flags': ''}}, OUT)
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'problem': 'x'}, "groups.one.problem: found 'x', allowed: smg, samcl"),
+    ({'base': 'no.py'}, 'groups.one.base: no such file: no.py'),
+    ({'methods': 'er'}, "groups.one.methods: found 'er', allowed a tuple"),
+    ({'seeds': ()}, r'groups.one.seeds: found \(\)'),
+    ({'metods': ()}, 'groups.one.metods: unknown field, allowed: problem'),
+    ({'methods': None}, 'groups.one.methods: missing'),
+  ],
+)
+def test_bad_groups_are_refused(change, message):
+  with pytest.raises(errors.InputError, match=message):
+    grid.list_runs({'one': GROUP | change}, OUT)
+
+
+@pytest.mark.parametrize('module', [sweep_smg, sweep_tiny])
+def test_the_sweeps_that_come_with_it(module):
+  groups = module.get_config().groups.to_dict()
+  assert len(grid.list_runs(groups, OUT)) >= 8
+
+
+def _run(folder: pathlib.Path, code: str) -> grid.Run:
+  """A process that is no training."""
+  return grid.Run(folder, (sys.executable, '-c', code))
+
+
+def _ends_well(folder: pathlib.Path) -> str:
+  path = str(folder)
+  return (
+    f'import pathlib; p = pathlib.Path({path!r}); p.mkdir(parents=True); '
+    "(p / 'results.json').write_text('x'); print('fine')"
+  )
+
+
+def _config(**fields) -> config_dict.ConfigDict:
+  config = sweep_tiny.get_config()
+  config.update(fields)
+  return config
+
+
+@pytest.fixture
+def three_runs(tmp_path, monkeypatch):
+  """One that ends well, one that fails, one that was finished before."""
+  good, bad, done = (tmp_path / 'base' / n for n in ('good', 'bad', 'done'))
+  done.mkdir(parents=True)
+  (done / 'results.json').write_text('x')
+  runs = [
+    _run(good, _ends_well(good)),
+    _run(bad, "raise SystemExit('error: it is broken')"),
+    _run(done, "raise SystemExit('never started')"),
+  ]
+  monkeypatch.setattr(grid, 'list_runs', lambda *_: runs)
+  return tmp_path
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_a_failed_run_stops_no_other_and_finished_ones_are_skipped(
+  three_runs, jobs, capsys
+):
+  assert sweep.main(_config(jobs=jobs), three_runs) == 1
+  said = capsys.readouterr().out
+  assert '3 runs, 1 of them finished' in said
+  assert '[2/2]' in said and 'base/good: done' in said
+  assert 'failed: base/bad: error: it is broken' in said
+  assert (three_runs / 'base' / 'good.log').read_text() == 'fine\n'
+  assert 'never' not in said
+  lines = (three_runs / 'runs.txt').read_text().splitlines()
+  assert len(lines) == 3 and shlex.split(lines[0])[1] == '-c'
+
+
+def test_started_again_only_what_is_missing_runs(three_runs, capsys):
+  sweep.main(_config(), three_runs)
+  capsys.readouterr()
+  assert sweep.main(_config(), three_runs) == 1
+  assert '[1/1] base/bad: FAILED' in capsys.readouterr().out
+
+
+def test_the_list_alone(three_runs):
+  assert sweep.main(_config(launcher='none'), three_runs) == 0
+  assert not (three_runs / 'base' / 'good').exists()
+  assert (three_runs / 'runs.txt').exists()
+
+
+def test_who_stops_early_lets_runs_end(tmp_path):
+  waits = "import time, sys; print('on', flush=True); time.sleep(60)"
+  runs = [_run(tmp_path / 'a' / f'{i}', waits) for i in range(3)]
+  quick = _run(tmp_path / 'a' / 'quick', 'pass')
+  ended = launchers.local([quick, *runs], 2)
+  assert next(ended)[0] is quick
+  ended.close()  # returns at once: the others are asked to end
+  assert not (tmp_path / 'a' / '2.log').exists()
+
+
+def test_a_cluster_runs_them_too(three_runs, capsys):
+  pytest.importorskip('ray')
+  assert sweep.main(_config(launcher='ray', num_cpus=1.0), three_runs) == 1
+  assert 'base/good: done' in capsys.readouterr().out
+
+
+def test_ray_that_is_not_there_is_named(three_runs, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'ray', None)
+  with pytest.raises(errors.InputError, match=r"pip install '\.\[ray\]'"):
+    sweep.main(_config(launcher='ray'), three_runs)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [({'launcher': 'x'}, "found 'x', allowed: local"), ({'jobs': 0}, 'found 0')],
+)
+def test_bad_fields_are_refused(fields, message, tmp_path):
+  with pytest.raises(errors.InputError, match=message):
+    sweep.main(_config(**fields), tmp_path)
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_command_of_the_list_is_one_that_a_shell_runs(tmp_path):
+  run = grid.list_runs({'one': GROUP}, tmp_path)[4]
+  line = shlex.join([*run.command, '--help'])
+  done = subprocess.run(line, shell=True, capture_output=True, text=True)
+  assert '--config' in done.stdout + done.stderr
+
+
+def test_the_binary_names_what_it_cannot_use():
+  assert '--workdir' in binaries.refused(
+    'common.sweep', '--config=configs/sweep_tiny.py'
+  )

@@ -1,0 +1,167 @@
+"""The report of a comparison, from runs that were written down by hand."""
+
+import csv
+import re
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from common import comparison, comparison_figures, errors, report
+from tests import binaries, run_folders
+
+COSINES = [
+  {
+    'stage': stage,
+    'site': 'x',
+    'step': 10 * stage + i,
+    'split': 'train',
+    'cosine/orientational': 0.1 * i,
+  }
+  for stage in (2, 3)
+  for i in range(8)
+]
+
+
+@pytest.fixture
+def sweep(tmp_path):
+  """Three methods over two orders and three seeds; one with variants."""
+  folder = tmp_path / 'sweep'
+  levels = {'smg': 0.75, 'er': 0.625, 'sequential': 0.5}
+  for method, level in levels.items():
+    for seed in range(3):
+      for number, stream in enumerate((('a', 'b'), ('b', 'a'))):
+        run_folders.write(
+          folder / f'{method}-{number}-{seed}',
+          method,
+          seed=seed,
+          score=level + 0.01 * seed,
+          stream=stream,
+          log=COSINES if method == 'smg' else (),
+        )
+  for alpha in (0.0, 0.2):
+    run_folders.write(folder / f'alpha{alpha}', 'smg', alpha=alpha, score=0.7)
+  run_folders.add_picture(folder / 'smg-0-0', 'gallery_stage1.png')
+  run_folders.add_picture(folder / 'smg-0-0', 'gallery_stage2.png')
+  for method in ('smg', 'er'):
+    run_folders.add_picture(folder / f'{method}-0-0', 'pair_brain.png')
+  return folder
+
+
+def test_page_figures_and_numbers(sweep, tmp_path, capsys):
+  run_folders.write(sweep / 'half', unfinished=True)
+  out = tmp_path / 'out'
+  report.main([sweep], str(out))
+  text = (out / 'report.html').read_text()
+  assert f'{sweep}/half: not finished' in text
+  assert 'done: 20 runs, 1 left out' in capsys.readouterr().out
+  assert not re.findall(r'(?:src|href)="(?!data:)', text)
+  names = {path.stem for path in (out / 'figures').glob('*.png')}
+  assert names == {
+    '1_matrices_dice',
+    '1_learnt_dice',
+    '1_cases_dice',
+    '1_trade_off_dice',
+    '1_ablation_dice_smg_rule_alpha',
+    '1_cosine_orientational',
+    '1_costs',
+    '1_pair_brain',
+    '1_gallery_smg',
+  }
+  assert text.count('<img ') == len(names)
+  for path in (out / 'figures').glob('*.png'):
+    with Image.open(path) as image:
+      assert np.asarray(image.convert('L')).std() > 5
+  rows = list(csv.DictReader((out / 'summary.csv').read_text().splitlines()))
+  found = {(r['method'], r['variant'], r['summary']): r for r in rows}
+  entry = found['er', '', 'ACC']
+  assert float(entry['mean']) == pytest.approx(0.635)
+  # Sample deviation of .625 .635 .645, each twice.
+  assert float(entry['sd']) == pytest.approx(0.01 * np.sqrt(4 / 5))
+  assert entry['runs'] == '6'
+  assert found['smg', '', 'ACC']['p_holm'] == ''
+
+
+def test_best_and_second_are_marked_and_tested(sweep, tmp_path):
+  report.main([sweep], str(tmp_path / 'out'))
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  first = text[text.index('<tbody>') : text.index('</tbody>')]
+  lines = first.splitlines()[1:]
+  assert [re.search(r'row">(\w+)<', line)[1] for line in lines] == [
+    'smg',
+    'er',
+    'sequential',
+  ]
+  assert lines[0].count('class="best"') == 2  # ACC, unseen; BWT is the same
+  assert lines[1].count('class="second"') == 2
+  # 8 cases of two sites, all worse: p = 2 / 2^8, times 4 rows at most.
+  p = float(re.search(r'\(p ([\d.]+)\)', lines[2])[1])
+  assert 2 / 2**8 <= p <= 4 * 2 / 2**8
+
+
+def test_p_values_are_of_shared_orders_and_seeds(tmp_path):
+  for seed in range(2):
+    run_folders.write(tmp_path / f's{seed}', 'smg', seed=seed, score=0.5)
+  run_folders.write(tmp_path / 'e0', 'er', seed=0, score=0.5 - 0.25)
+  run_folders.write(tmp_path / 'e7', 'er', seed=7, score=0.5 + 4)
+  report.main([tmp_path], str(tmp_path / 'out'))
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  row = re.search(r'row">er</th><td>(2\*)</td>', text)
+  assert row, 'a row with other seeds has a mark'
+  (study,), _ = comparison.find([tmp_path])
+  smg, er = (
+    next(row for row in study.rows if row.method == m) for m in ('smg', 'er')
+  )
+  assert report._paired(er, smg, 'dice', ('a', 'b')) == 2 / 2**8
+
+
+def test_another_reference(sweep, tmp_path):
+  report.main([sweep], str(tmp_path / 'out'), 'er')
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  assert 'signed-rank test against er' in text
+  with pytest.raises(errors.InputError, match='--reference=x: found no run'):
+    report.main([sweep], str(tmp_path / 'other'), 'x')
+  assert not (tmp_path / 'other').exists()
+
+
+def test_two_studies_have_tables_of_their_own(sweep, tmp_path):
+  run_folders.write(sweep / 'mm', 'er', unit='mm', score=0.9)
+  report.main([sweep], str(tmp_path / 'out'))
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  assert text.count('<h2>segmentation') == 2
+  assert 'Figure 1.' in text and len(set(re.findall(r'Figure \d+', text))) > 9
+
+
+def test_markup_in_names_is_shown_as_it_is(tmp_path):
+  run_folders.write(tmp_path / '1', 'er', stream=('a', '<b>&'))
+  report.main([tmp_path], str(tmp_path / 'out'))
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  assert '&lt;b&gt;&amp;' in text and '<b>&' not in text
+
+
+def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
+  (study,), _ = comparison.find([sweep])
+  rows = [row for row in study.plain_rows if row.method == 'er']
+  figure = comparison_figures.learnt_so_far(
+    rows, 'dice', {'er': comparison_figures.style(0)}
+  )
+  (line, *_) = figure.axes[0].lines
+  # After stage 1 the first site has score - .25, then both have score.
+  np.testing.assert_allclose(line.get_ydata(), [0.385, 0.635])
+
+
+def test_more_methods_than_colours_are_told_apart():
+  styles = [tuple(comparison_figures.style(i).items()) for i in range(20)]
+  assert len(set(styles)) == 20
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'expected'),
+  [
+    (['nowhere'], '--out: missing'),
+    (['nowhere', '--out=x'], 'no finished run in nowhere'),
+    (['--out=x'], 'found none'),
+  ],
+)
+def test_bad_arguments_end_in_one_line(arguments, expected):
+  assert expected in binaries.refused('common.report', *arguments)

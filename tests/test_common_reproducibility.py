@@ -1,0 +1,59 @@
+"""What is written about how numbers came about."""
+
+import json
+
+import pytest
+
+from common import reproducibility
+from tests import binaries, run_folders
+
+
+def _say(folder, **fields):
+  path = folder / 'results.json'
+  path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+@pytest.fixture
+def runs(tmp_path):
+  for seed, score in enumerate((0.25, 0.75)):
+    folder = run_folders.write(
+      tmp_path / 'runs' / f'{seed}', seed=seed, score=score
+    )
+    _say(
+      folder,
+      wall_s=60.0 + 120 * seed,
+      git='abc',
+      device='cpu:x',
+      jax='1.2',
+      command='python -m smg.train --config=c.py --config.method=er '
+      f"--config.stream='(1, 2)' --workdir={folder} --config.data.folder=/d",
+    )
+  return tmp_path / 'runs'
+
+
+def test_command_commit_machine_time_and_numbers(runs, tmp_path):
+  run_folders.write(runs / 'half', unfinished=True)
+  path = tmp_path / 'R.md'
+  reproducibility.main([runs], str(path))
+  text = path.read_text()
+  assert '| er | 2 | 2.0 | 0.500 ± 0.354 |' in text
+  assert '- git: abc\n- device: cpu:x\n- jax: 1.2\n' in text
+  assert (
+    'python -m smg.train --config=c.py --config.method=er '
+    "'--config.stream=(1, 2)'\n"
+  ) in text
+  assert str(runs / '0') not in text and '/d' not in text.split('bash')[1]
+  assert f'- {runs}/half: not finished' in text
+
+
+def test_what_a_run_does_not_say_is_left_open(tmp_path):
+  run_folders.write(tmp_path / 'runs' / '1')
+  reproducibility.main([tmp_path / 'runs'], str(tmp_path / 'R.md'))
+  text = (tmp_path / 'R.md').read_text()
+  assert '- git: not recorded' in text
+  assert '| er | 1 |  | 0.500 |' in text
+
+
+def test_bad_arguments_end_in_one_line():
+  found = binaries.refused('common.reproducibility', 'nowhere')
+  assert '--out: missing' in found

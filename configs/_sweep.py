@@ -1,7 +1,5 @@
 """What all sweeps have in common."""
 
-from collections.abc import Callable
-
 from ml_collections import config_dict
 
 
@@ -20,20 +18,24 @@ def create_sweep() -> config_dict.ConfigDict:
   return config
 
 
-def make_group(problem: str, base: str, orders: tuple) -> Callable[..., dict]:
-  """A function of methods, seeds, orders and variants; small by default."""
-
-  def group(methods, *, seeds=range(2), orders=orders[:1], variants=('',)):
-    return {
-      'problem': problem,
-      'base': base,
-      'methods': tuple(methods),
-      'seeds': tuple(seeds),
-      'orders': tuple(orders),
-      'variants': tuple(variants),
-    }
-
-  return group
+def group(
+  problem: str,
+  base: str,
+  methods: tuple,
+  *,
+  orders: tuple,
+  seeds: range = range(2),
+  variants: tuple = ('',),
+) -> dict:
+  """A group of runs; few of them unless more is asked for."""
+  return {
+    'problem': problem,
+    'base': base,
+    'methods': tuple(methods),
+    'seeds': tuple(seeds),
+    'orders': tuple(orders),
+    'variants': tuple(variants),
+  }
 
 
 def values(field: str, *found) -> tuple[str, ...]:

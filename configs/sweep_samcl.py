@@ -34,17 +34,23 @@ _METHODS = (
 def get_config() -> config_dict.ConfigDict:
   """The comparison, and what each part of it is due to."""
   config = _sweep.create_sweep()
-  group = _sweep.make_group('samcl', 'configs/samcl_small.py', _ORDERS)
   groups, values = config.groups, _sweep.values
-  groups.main = group(_METHODS, seeds=range(5), orders=_ORDERS)
-  groups.capacity = group(
+  groups.main = _group(_METHODS, seeds=range(5), orders=_ORDERS)
+  groups.capacity = _group(
     ('samcl', 'er'), variants=values('memory.capacity', 5, 10, 20, 50)
   )
-  groups.sharpness = group(
+  groups.sharpness = _group(
     ('samcl',), variants=('sam.rho=0.0', 'sam.adaptive=False')
   )
-  groups.reptile = group(('samcl',), variants=values('reptile.beta', 0.25, 1.0))
-  groups.alpha = group(
+  groups.reptile = _group(
+    ('samcl',), variants=values('reptile.beta', 0.25, 1.0)
+  )
+  groups.alpha = _group(
     ('smg_er',), variants=values('alignment.alpha', 0.0, 0.05, 0.2)
   )
   return config
+
+
+def _group(methods: tuple, **fields) -> dict:
+  fields = {'orders': _ORDERS[:1]} | fields
+  return _sweep.group('samcl', 'configs/samcl_small.py', methods, **fields)

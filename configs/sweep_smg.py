@@ -35,24 +35,23 @@ _METHODS = (
 def get_config() -> config_dict.ConfigDict:
   """The comparison, and what each part of it is due to."""
   config = _sweep.create_sweep()
-  group = _sweep.make_group('smg', 'configs/smg_small.py', _ORDERS)
   groups, values = config.groups, _sweep.values
-  groups.main = group(_METHODS, seeds=range(5), orders=_ORDERS)
+  groups.main = _group(_METHODS, seeds=range(5), orders=_ORDERS)
   # What a simulated appearance does without any alignment.
-  groups.shift = group(
+  groups.shift = _group(
     ('joint', 'er'),
     seeds=range(5),
     orders=_ORDERS,
     variants=('train.shift_share=0.5',),
   )
-  groups.alpha = group(
+  groups.alpha = _group(
     ('smg_er',), variants=values('alignment.alpha', 0.0, 0.05, 0.2, 0.5)
   )
-  groups.order = group(
+  groups.order = _group(
     ('smg_er',),
     variants=values('alignment.arbitrary_order', 'forward', 'symmetric'),
   )
-  groups.parts = group(
+  groups.parts = _group(
     ('smg_er',),
     variants=(
       'alignment.orientational_weight=1.0 alignment.arbitrary_weight=0.0',
@@ -60,14 +59,21 @@ def get_config() -> config_dict.ConfigDict:
       'alignment.orientational_weight=0.0 alignment.arbitrary_weight=0.0',
     ),
   )
-  groups.kept = group(
+  groups.kept = _group(
     ('smg', 'smg_er'), variants=values('memory.num_kept', 5, 10, 20)
   )
-  groups.capacity = group(
+  groups.capacity = _group(
     ('er', 'samcl'), variants=values('memory.capacity', 15, 30, 60)
   )
-  groups.sharpness = group(
+  groups.sharpness = _group(
     ('samcl',), variants=('sam.rho=0.0', 'sam.adaptive=False')
   )
-  groups.reptile = group(('samcl',), variants=values('reptile.beta', 0.25, 1.0))
+  groups.reptile = _group(
+    ('samcl',), variants=values('reptile.beta', 0.25, 1.0)
+  )
   return config
+
+
+def _group(methods: tuple, **fields) -> dict:
+  fields = {'orders': _ORDERS[:1]} | fields
+  return _sweep.group('smg', 'configs/smg_small.py', methods, **fields)

@@ -1,6 +1,6 @@
 """Which finished runs can be compared, and by what name each is known."""
 
-from collections import Counter
+import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import json
@@ -17,6 +17,23 @@ _IDLE = ('data.folder', 'train.log_every', 'train.checkpoint_every')
 _FREE = ('method', 'seed', 'stream')
 SUMMARIES = ('ACC', 'BWT', 'unseen')
 METRICS = ('dice', 'tre')
+# They do not learn one site after another: what others are held against.
+BOUNDS = ('joint', 'independent')
+# Fields of strengths, of which a method has its own.
+_STRENGTHS = (
+  'sam',
+  'reptile',
+  'alignment',
+  'consolidation',
+  'ewc',
+  'si',
+  'lwf',
+  'gpm',
+  'der',
+  'memory',
+  'appearance',
+  'diffusion',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +59,11 @@ class Row:
     """Orders and seeds."""
     return {cell(run) for run in self.runs}
 
+  def only(self, cells: set[tuple]) -> 'Row':
+    """The runs of some orders and seeds."""
+    runs = tuple(run for run in self.runs if cell(run) in cells)
+    return dataclasses.replace(self, runs=runs)
+
   def summary(self, metric: str, name: str) -> np.ndarray:
     """ACC, BWT, ... of the runs that have it."""
     found = [
@@ -58,9 +80,12 @@ class Study:
   rows: tuple[Row, ...]
 
   @property
-  def plain_rows(self) -> list[Row]:
-    """Each method as most of its runs have it."""
-    return [row for row in self.rows if not row.variant]
+  def main_rows(self) -> list[Row]:
+    """Each method as most of its runs have it; all rows if none is usual."""
+    plain = {row.method for row in self.rows if not row.variant}
+    return [
+      row for row in self.rows if not row.variant or row.method not in plain
+    ]
 
   @property
   def metrics(self) -> list[str]:
@@ -80,18 +105,37 @@ class Study:
 
     return sorted(rows, key=loss)
 
-  def variants(self) -> dict[tuple[str, str], list[Row]]:
-    """(method, field) -> rows that differ in it alone, the plain one among."""
+  def ablations(self) -> dict[tuple[str, str], list[Row]]:
+    """(method, fields) -> the usual row, then those that differ in them.
+
+    The usual row with the orders and seeds alone that the others have too.
+    """
+    plain = {row.method: row for row in self.rows if not row.variant}
     found: dict[tuple[str, str], list[Row]] = {}
     for row in self.rows:
       fields = ' '.join(said.partition('=')[0] for said in row.variant)
-      if fields:
+      if fields and row.method in plain:
         found.setdefault((row.method, fields), []).append(row)
-    plain = {row.method: row for row in self.plain_rows}
-    return {
-      place: [*([plain[place[0]]] if place[0] in plain else []), *rows]
-      for place, rows in found.items()
-    }
+    for (method, _), rows in found.items():
+      usual = plain[method].only(set().union(*(row.cells for row in rows)))
+      if usual.runs:
+        rows.insert(0, usual)
+    return found
+
+  def unequal_fields(self) -> list[str]:
+    """Where main rows differ, strengths of methods aside."""
+    by_row = {row.name: flatten(row.runs[0].config) for row in self.main_rows}
+    lines = []
+    for field in sorted(set().union(*by_row.values())):
+      if field in (*_IDLE, *_FREE) or field.split('.')[0] in _STRENGTHS:
+        continue
+      names: dict[str, list[str]] = {}
+      for name, config in by_row.items():
+        names.setdefault(json.dumps(config.get(field)), []).append(name)
+      if len(names) > 1:
+        said = '; '.join(f'{", ".join(n)}: {v}' for v, n in names.items())
+        lines.append(f'Not the same for all rows: {field} ({said}).')
+    return lines
 
 
 def find(folders: Sequence[pathlib.Path]) -> tuple[list[Study], list[str]]:
@@ -109,7 +153,10 @@ def find(folders: Sequence[pathlib.Path]) -> tuple[list[Study], list[str]]:
       try:
         if not (place / 'results.json').exists():
           raise errors.InputError(f'{place}: not finished, no results.json')
-        runs.append(run_files.load(place))
+        run = run_files.load(place)
+        if not run.cases:
+          raise errors.InputError(f'{place}/per_case.csv: found no case')
+        runs.append(run)
       except errors.InputError as error:
         left_out.append(str(error))
   found, doubles = studies(runs)
@@ -129,6 +176,11 @@ def studies(runs: Sequence[run_files.Run]) -> tuple[list[Study], list[str]]:
     rows, more = _rows(same)
     found.append(Study(_title(same), tuple(rows)))
     doubles += more
+  titles = collections.Counter(study.title for study in found)
+  for place, study in enumerate(found):
+    if titles[study.title] > 1:
+      title = f'{study.title} ({_told_apart(study, found)})'
+      found[place] = dataclasses.replace(study, title=title)
   return found, doubles
 
 
@@ -169,7 +221,7 @@ def case_scores(
 def _rows(runs: Sequence[run_files.Run]) -> tuple[list[Row], list[str]]:
   rows, doubles = [], []
   for method, of_method in group(runs, lambda run: run.results['method']):
-    name = _namer(of_method)
+    name = _namer(of_method, runs)
     for variant, same in group(of_method, name):
       first: dict[tuple, run_files.Run] = {}
       for run in same:
@@ -183,13 +235,17 @@ def _rows(runs: Sequence[run_files.Run]) -> tuple[list[Row], list[str]]:
 
 
 def _namer(
-  runs: Sequence[run_files.Run],
+  runs: Sequence[run_files.Run], everyone: Sequence[run_files.Run]
 ) -> Callable[[run_files.Run], tuple[str, ...]]:
-  """A run's fields that are not as most runs have them."""
+  """A run's fields that are not as most runs of its method have them.
+
+  Where as many have one value as another, that of most runs of all methods.
+  """
   configs = [flatten(run.config) for run in runs]
+  others = [flatten(run.config) for run in everyone]
   fields = sorted(set().union(*configs) - set(_IDLE) - set(_FREE))
   usual = {
-    field: _majority([json.dumps(config.get(field)) for config in configs])
+    field: _majority(_said(configs, field)) or _majority(_said(others, field))
     for field in fields
   }
 
@@ -204,14 +260,23 @@ def _namer(
   return name
 
 
+def _said(configs: Sequence[Mapping[str, Any]], field: str) -> list[str]:
+  return [json.dumps(config.get(field)) for config in configs]
+
+
 def _majority(values: Sequence[str]) -> str | None:
   """The most frequent one, None if two are."""
-  (first, count), *rest = Counter(values).most_common(2)
+  (first, count), *rest = collections.Counter(values).most_common(2)
   return None if rest and rest[0][1] == count else first
 
 
 def _definition(run: run_files.Run) -> str:
   """Equal for runs whose scores mean the same."""
+  return json.dumps(_meaning(run), sort_keys=True)
+
+
+def _meaning(run: run_files.Run) -> dict[str, Any]:
+  """All that scores mean something by."""
   config = flatten(run.config)
   data = {
     name: value
@@ -220,12 +285,40 @@ def _definition(run: run_files.Run) -> str:
     and name not in _IDLE
   }
   metrics = {
-    name: (scores.unit, scores.higher_is_better)
+    f'unit of {name}': (scores.unit, scores.higher_is_better)
     for name, scores in run.scores.items()
   }
-  stream, unseen = (sorted(run.results[k]) for k in ('stream', 'unseen'))
-  parts = (run.results['problem'], stream, unseen, metrics, data)
-  return json.dumps(parts, sort_keys=True)
+  cases = sorted(
+    {(site, case) for stage, site, case, _ in run.cases if not stage}
+  )
+  sites = {k: sorted(run.results[k]) for k in ('stream', 'unseen')}
+  return (
+    data
+    | metrics
+    | sites
+    | {
+      'problem': run.results['problem'],
+      'stages': len(next(iter(run.scores.values())).matrix)
+      if run.scores
+      else 0,
+      'test cases': cases,
+    }
+  )
+
+
+def _told_apart(study: Study, others: Sequence[Study]) -> str:
+  """What a study of the same sites as others has of its own."""
+  mine, *rest = (
+    _meaning(one.rows[0].runs[0])
+    for one in (study, *(o for o in others if o is not study))
+  )
+  rest = [other for other in rest if other['stream'] == mine['stream']]
+  said = []
+  for name, value in mine.items():
+    if any(other.get(name) != value for other in rest):
+      text = str(value)
+      said.append(f'{name} {text if len(text) < 40 else "others"}')
+  return ', '.join(said) or 'other metrics'
 
 
 def _title(runs: Sequence[run_files.Run]) -> str:

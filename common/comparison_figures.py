@@ -3,7 +3,8 @@
 A method has the same colour and line in all figures of a study.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import collections
+from collections.abc import Iterator, Mapping, Sequence
 
 from matplotlib import figure as mpl_figure
 import numpy as np
@@ -24,7 +25,7 @@ _LINES = ('-', '--', ':')
 
 def draw_all(study: comparison.Study) -> Iterator[Drawn]:
   """(name, figure, caption) of all that the runs of a study have files for."""
-  rows = study.best_first(study.plain_rows or study.rows)
+  rows = study.best_first(study.main_rows)
   styles = {row.name: style(i) for i, row in enumerate(rows)}
   for metric in study.metrics:
     yield from _of_metric(study, rows, styles, metric)
@@ -52,15 +53,18 @@ def _of_metric(study, rows, styles, metric) -> Iterator[Drawn]:
     f'{metric}: every site (column) after every stage (row), mean over the '
     'runs of the order that most have; bright is better.',
   )
-  yield (
-    f'learnt_{metric}',
-    learnt_so_far(have, metric, styles),
-    f'{metric}: mean over the sites learnt so far, after every stage; mean and '
-    'standard deviation over runs. What falls is forgotten, or harder.',
-  )
+  # The stages of joint see all sites alike.
+  learning = [row for row in have if row.method != 'joint']
+  if learning:
+    yield (
+      f'learnt_{metric}',
+      learnt_so_far(learning, metric, styles),
+      f'{metric}: mean over the sites learnt so far, after every stage; mean '
+      'and standard deviation over runs. What falls is forgotten, or harder.',
+    )
   yield (
     f'cases_{metric}',
-    violins(have, metric),
+    violins(have, metric, styles),
     f'{metric} of every case after the last stage, mean over its labels and '
     'over runs; the bar is the median.',
   )
@@ -71,7 +75,7 @@ def _of_metric(study, rows, styles, metric) -> Iterator[Drawn]:
       f'{metric} of sites that were learnt against that of sites never seen; '
       'bars are standard deviations over runs. Up and right is better.',
     )
-  for (method, field), variants in study.variants().items():
+  for (method, field), variants in study.ablations().items():
     drawn = ablation(variants, field, metric)
     if drawn is not None:
       yield (
@@ -84,9 +88,9 @@ def _of_metric(study, rows, styles, metric) -> Iterator[Drawn]:
 
 def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
   """A small heat map of the mean R of each row."""
-  tables = {row.name: _mean_scores(row, metric) for row in rows}
-  columns = min(4, len(rows))
-  lines = -(-len(rows) // columns)
+  tables = _mean_scores(rows, metric)
+  columns = min(4, len(tables))
+  lines = -(-len(tables) // columns)
   values = np.concatenate([s.matrix.ravel() for s in tables.values()])
   low, high = np.nanmin(values), np.nanmax(values)
   any_scores = next(iter(tables.values()))
@@ -99,7 +103,7 @@ def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
     layout='constrained',
   )
   panels = figure.subplots(lines, columns, squeeze=False)
-  for axes in panels.ravel()[len(rows) :]:
+  for axes in panels.ravel()[len(tables) :]:
     axes.axis('off')
   shades = None
   for axes, (name, scores) in zip(panels.ravel(), tables.items(), strict=False):
@@ -139,21 +143,39 @@ def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
 def learnt_so_far(
   rows: Sequence[comparison.Row], metric: str, styles: Mapping[str, Style]
 ) -> mpl_figure.Figure:
-  """Mean score of the sites learnt so far over the stages."""
+  """Mean score of the sites learnt so far over the stages.
+
+  A stage is left out where a run has no score yet, for another order would be
+  all that is left there.
+  """
 
   def curve(run: run_files.Run) -> np.ndarray:
     table = run.scores[metric].matrix
     return np.array([_nanmean(table[t, : t + 1]) for t in range(len(table))])
 
-  return _curves(
-    rows,
-    styles,
-    lambda row: np.array([curve(run) for run in row.runs]),
-    rows[0].runs[0].scores[metric].axis_label,
-  )
+  figure = mpl_figure.Figure(figsize=(7.4, 4.0), layout='constrained')
+  axes = figure.add_subplot()
+  for row in rows:
+    found = np.array([curve(run) for run in row.runs])
+    stages = np.arange(1, found.shape[1] + 1)
+    mean = found.mean(axis=0)
+    name, look = figures.plain(row.name), styles[row.name]
+    axes.plot(stages, mean, marker='o', markersize=3.5, label=name, **look)
+    if len(found) > 1:
+      sd = found.std(axis=0, ddof=1)
+      band = {'color': look['color'], 'alpha': 0.1, 'linewidth': 0}
+      axes.fill_between(stages, mean - sd, mean + sd, **band)
+  axes.set_xticks(stages)
+  axes.set_xlabel('stage')
+  axes.set_ylabel(rows[0].runs[0].scores[metric].axis_label)
+  figures.tidy(axes)
+  figure.legend(loc='outside right upper', frameon=False, fontsize=9)
+  return figure
 
 
-def violins(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
+def violins(
+  rows: Sequence[comparison.Row], metric: str, styles: Mapping[str, Style]
+) -> mpl_figure.Figure:
   """Every case of every site, a violin for each row."""
   scores = rows[0].runs[0].scores[metric]
   sites = [*sorted(scores.sites[: scores.num_stream])]
@@ -173,7 +195,7 @@ def violins(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
       values = [v for (where, _), v in found[row.name].items() if where == site]
       if not values:
         continue
-      color = figures.PALETTE[place % len(figures.PALETTE)]
+      color = styles[row.name]['color']
       if len(values) > 2 and np.ptp(values) > 0:
         (body,) = axes.violinplot(
           values,
@@ -260,51 +282,25 @@ def ablation(
   return figure
 
 
-def _curves(
-  rows: Sequence[comparison.Row],
-  styles: Mapping[str, Style],
-  values: Callable[[comparison.Row], np.ndarray],
-  label: str,
-) -> mpl_figure.Figure:
-  """Mean and standard deviation of (runs, stages) for each row."""
-  figure = mpl_figure.Figure(figsize=(7.4, 4.0), layout='constrained')
-  axes = figure.add_subplot()
+def _mean_scores(
+  rows: Sequence[comparison.Row], metric: str
+) -> dict[str, figures.Scores]:
+  """Row -> mean R of the order that most runs of all rows have."""
+  orders = collections.Counter(
+    order for row in rows for order, _ in map(comparison.cell, row.runs)
+  )
+  ((wanted, _),) = orders.most_common(1)
+  tables = {}
   for row in rows:
-    found = values(row)
-    stages = np.arange(1, found.shape[1] + 1)
-    mean = np.array([_nanmean(column) for column in found.T])
-    axes.plot(
-      stages,
-      mean,
-      marker='o',
-      markersize=3.5,
-      label=figures.plain(row.name),
-      **styles[row.name],
-    )
-    if len(found) > 1:
-      sd = found.std(axis=0, ddof=1)
-      axes.fill_between(
-        stages,
-        mean - sd,
-        mean + sd,
-        color=styles[row.name]['color'],
-        alpha=0.1,
-        linewidth=0,
-      )
-  axes.set_xticks(stages)
-  axes.set_xlabel('stage')
-  axes.set_ylabel(label)
-  figures.tidy(axes)
-  figure.legend(loc='outside right upper', frameon=False, fontsize=9)
-  return figure
-
-
-def _mean_scores(row: comparison.Row, metric: str) -> figures.Scores:
-  """Of the order that most runs have."""
-  orders = comparison.group(row.runs, lambda run: tuple(run.results['stream']))
-  _, runs = max(orders, key=lambda pair: len(pair[1]))
-  tables = np.array([run.scores[metric].matrix for run in runs])
-  return runs[0].scores[metric]._replace(matrix=tables.mean(axis=0))
+    scores = [
+      run.scores[metric]
+      for run in row.runs
+      if comparison.cell(run)[0] == wanted
+    ]
+    if scores:
+      mean = np.mean([one.matrix for one in scores], axis=0)
+      tables[row.name] = scores[0]._replace(matrix=mean)
+  return tables
 
 
 def _value(row: comparison.Row, field: str):

@@ -14,7 +14,6 @@ Drawn = tuple[str, mpl_figure.Figure, str]
 
 def stack(rows: Sequence[comparison.Row]) -> Iterator[Drawn]:
   """Registered pairs of all methods, and what generators draw."""
-  """Pictures that runs left: a pair under every method, generated cases."""
   pairs = sorted(
     {
       path.name
@@ -24,10 +23,12 @@ def stack(rows: Sequence[comparison.Row]) -> Iterator[Drawn]:
   )
   for name in pairs:
     shown = {
-      row.name: path
+      row.name: image
       for row in rows
-      if (path := row.runs[0].folder / 'figures' / name).exists()
+      if (image := _open(row.runs[0].folder / 'figures' / name)) is not None
     }
+    if not shown:
+      continue
     yield (
       name.removesuffix('.png'),
       _stacked(shown),
@@ -36,17 +37,26 @@ def stack(rows: Sequence[comparison.Row]) -> Iterator[Drawn]:
   for row in rows:
     folder = row.runs[0].folder / 'figures'
     galleries = sorted(folder.glob('gallery_stage*.png'))
-    if galleries:
+    image = _open(galleries[-1]) if galleries else None
+    if image is not None:
       yield (
         f'gallery_{row.name}',
-        _stacked({row.name: galleries[-1]}),
+        _stacked({row.name: image}),
         'Generated pairs beside real test cases of every site, after the last '
         'stage.',
       )
 
 
-def _stacked(paths: Mapping[str, pathlib.Path]) -> mpl_figure.Figure:
-  images = {name: np.asarray(Image.open(p)) for name, p in paths.items()}
+def _open(path: pathlib.Path) -> np.ndarray | None:
+  """A picture; None if there is none, or none that can be read."""
+  try:
+    with Image.open(path) as image:
+      return np.asarray(image)
+  except OSError:
+    return None
+
+
+def _stacked(images: Mapping[str, np.ndarray]) -> mpl_figure.Figure:
   width = 9.0
   heights = [0.25 + width * x.shape[0] / x.shape[1] for x in images.values()]
   figure = mpl_figure.Figure(

@@ -37,11 +37,14 @@ def _logged_curves(rows, name, styles) -> mpl_figure.Figure:
   for row in rows:
     by_run = [_logged(run, name) for run in row.runs]
     for stage in sorted(set.intersection(*map(set, by_run))):
-      size = min(len(logs[stage]) for logs in by_run)
-      mean = np.mean([logs[stage][:size] for logs in by_run], axis=0)
+      # Steps of the stage that all runs have logged.
+      steps = sorted(set.intersection(*(set(run[stage]) for run in by_run)))
+      if not steps:
+        continue
+      mean = [np.mean([run[stage][step] for run in by_run]) for step in steps]
       axes.plot(
-        stage + np.linspace(0.02, 0.98, size),
-        training_figure.running_mean(mean, max(1, size // 4)),
+        stage + np.array(steps) / (1.02 * max(1, steps[-1])),
+        training_figure.running_mean(np.array(mean), max(1, len(steps) // 4)),
         **styles[row.name],
       )
     axes.plot([], [], label=figures.plain(row.name), **styles[row.name])
@@ -85,14 +88,18 @@ def costs(rows: Sequence[comparison.Row], styles: Styles) -> Iterator[Drawn]:
     'costs',
     figure,
     'What a step of each method takes, and the most memory that a run held, '
-    'median over runs; runs that shared a machine slowed each other.',
+    'median over runs; runs that shared a machine slowed each other. A step as '
+    'it is between logged ones.',
   )
 
 
-def _logged(run: run_files.Run, name: str) -> dict[int, list[float]]:
-  """Values of each stage in order."""
-  found: dict[int, list[float]] = {}
+def _logged(run: run_files.Run, name: str) -> dict[int, dict[int, float]]:
+  """Stage -> step within it -> value."""
+  found: dict[int, dict[int, float]] = {}
+  first: dict[int, int] = {}
   for line in run.log:
     if line.get(name) is not None:
-      found.setdefault(line['stage'], []).append(line[name])
+      start = first.setdefault(line['stage'], line['step'])
+      stage = found.setdefault(line['stage'], {})
+      stage[line['step'] - start] = line[name]
   return found

@@ -1,5 +1,6 @@
 """What a run takes: seconds of a step, and memory."""
 
+from collections.abc import Callable
 import resource
 import statistics
 import sys
@@ -9,27 +10,27 @@ import jax
 
 
 class Pace:
-  """Seconds of a step, from the times at which the device was waited for."""
+  """Seconds of a step, from times at which the device was waited for."""
 
-  def __init__(self, clock=time.monotonic):
+  def __init__(self, clock: Callable[[], float] = time.monotonic):
     self._clock = clock
-    self._last: tuple[int, float] | None = None
+    self._since: tuple[int, float] | None = None
     self._seconds: list[float] = []
 
-  def pause(self) -> None:
-    """What lies between now and the next mark is no step."""
-    self._last = None
+  def start(self, step: int) -> None:
+    """`step` comes next, and nothing but steps until the next mark."""
+    self._since = (step, self._clock())
 
   def mark(self, step: int) -> None:
-    """All steps before `step` are done."""
-    now = self._clock()
-    if self._last is not None and step > self._last[0]:
-      self._seconds.append((now - self._last[1]) / (step - self._last[0]))
-    self._last = (step, now)
+    """All steps before `step` are done; what follows is no step."""
+    if self._since is not None and step > self._since[0]:
+      seconds = self._clock() - self._since[1]
+      self._seconds.append(seconds / (step - self._since[0]))
+    self._since = None
 
   @property
   def median(self) -> float | None:
-    """None before the second mark."""
+    """None where no two steps followed each other unlogged."""
     return statistics.median(self._seconds) if self._seconds else None
 
 
@@ -40,6 +41,7 @@ def peak_gib() -> float | None:
   """
   device = jax.devices()[0]
   if device.platform != 'cpu':
-    return (device.memory_stats() or {}).get('peak_bytes_in_use', 0) / 2**30
+    found = (device.memory_stats() or {}).get('peak_bytes_in_use')
+    return None if found is None else found / 2**30
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   return peak / (2**20 if sys.platform == 'linux' else 2**30)

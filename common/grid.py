@@ -116,7 +116,7 @@ def _checked(name: str, group: Mapping[str, Any]) -> dict[str, Any]:
   if not pathlib.Path(fields['base']).is_file():
     raise errors.InputError(f'{where}.base: no such file: {fields["base"]}')
   for field in ('methods', 'seeds', 'orders', 'variants'):
-    if isinstance(fields[field], str) or not fields[field]:
+    if not isinstance(fields[field], (tuple, list)) or not fields[field]:
       raise errors.InputError(
         f'{where}.{field}: found {fields[field]!r}, allowed a tuple of one or '
         'more'

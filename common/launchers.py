@@ -1,10 +1,12 @@
 """Where the runs of a sweep are executed; each comes back as it ends."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent import futures
 import os
 import pathlib
+import signal
 import subprocess
+import threading
 import time
 
 from common import errors, grid
@@ -18,19 +20,19 @@ def log_path(run: grid.Run) -> pathlib.Path:
   return run.folder.with_name(f'{run.folder.name}.log')
 
 
-def local(runs: Sequence[grid.Run], jobs: int) -> Iterator[Ended]:
+def local(runs: Sequence[grid.Run], jobs: int) -> Generator[Ended]:
   """`jobs` processes side by side, each on its share of the cores.
 
   When the caller stops, those that run are asked to save and end.
   """
   cores = sorted(os.sched_getaffinity(0))
   shares = [cores[i::jobs] or cores for i in range(jobs)]
-  children: set[subprocess.Popen] = set()
+  children = _Children()
 
   def execute(run: grid.Run) -> Ended:
     share = shares.pop()
     try:
-      return run, _execute(run, share, children)
+      return run, _execute(run, children, cores=share)
     finally:
       shares.append(share)
 
@@ -42,16 +44,16 @@ def local(runs: Sequence[grid.Run], jobs: int) -> Iterator[Ended]:
     finally:
       for task in tasks:
         task.cancel()
-      for child in tuple(children):
-        child.terminate()
+      children.end()
 
 
 def on_ray(
   runs: Sequence[grid.Run], *, num_cpus: float, num_gpus: float
-) -> Iterator[Ended]:
+) -> Generator[Ended]:
   """A task of a Ray cluster for each run, which all see the same folders.
 
-  The cluster is that of RAY_ADDRESS, else one is started on this machine.
+  The cluster is that of RAY_ADDRESS, else one is started on this machine. A run
+  whose worker is lost comes back as one that failed.
 
   Raises:
     InputError: ray is not installed.
@@ -64,36 +66,87 @@ def on_ray(
     ) from error
   ray.init(log_to_driver=False)
   try:
-    execute = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus)(_execute)
-    here = pathlib.Path.cwd()
-    waiting = {execute.remote(run, folder=here): run for run in runs}
+    execute = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus)(_execute_there)
+    here, start = pathlib.Path.cwd(), time.monotonic()
+    waiting = {execute.remote(run, here): run for run in runs}
     while waiting:
       (done,), _ = ray.wait(list(waiting))
-      yield waiting.pop(done), ray.get(done)
+      run = waiting.pop(done)
+      try:
+        yield run, ray.get(done)
+      except ray.exceptions.RayError as error:
+        _say(run, str(error))
+        yield run, time.monotonic() - start
   finally:
     ray.shutdown()
 
 
+class _Children:
+  """Processes that have to end with this one."""
+
+  def __init__(self):
+    self._lock = threading.Lock()
+    self._running: set[subprocess.Popen] = set()
+    self._ending = False
+
+  def start(self, command: Sequence[str], **kwargs) -> subprocess.Popen | None:
+    """None once they were told to end."""
+    with self._lock:
+      if self._ending:
+        return None
+      # A group of its own: Ctrl-C reaches it as the SIGTERM of `end`, on which
+      # it saves.
+      child = subprocess.Popen(command, process_group=0, **kwargs)
+      self._running.add(child)
+      return child
+
+  def forget(self, child: subprocess.Popen) -> None:
+    with self._lock:
+      self._running.discard(child)
+
+  def end(self) -> None:
+    with self._lock:
+      self._ending = True
+      for child in self._running:
+        child.terminate()
+
+
 def _execute(
   run: grid.Run,
+  children: _Children,
+  *,
   cores: Sequence[int] = (),
-  children: set[subprocess.Popen] | None = None,
   folder: pathlib.Path | None = None,
 ) -> float:
   """Runs one to its end, whatever that is; the seconds that it took."""
   start = time.monotonic()
-  run.folder.parent.mkdir(parents=True, exist_ok=True)
-  with open(log_path(run), 'ab') as log:
-    child = subprocess.Popen(
-      run.command, stdout=log, stderr=subprocess.STDOUT, cwd=folder
-    )
-    if cores:
-      os.sched_setaffinity(child.pid, cores)
-    if children is not None:
-      children.add(child)
-    try:
-      child.wait()
-    finally:
-      if children is not None:
-        children.discard(child)
+  try:
+    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(log_path(run), 'ab') as log:
+      child = children.start(
+        run.command, stdout=log, stderr=subprocess.STDOUT, cwd=folder
+      )
+      if child is not None:
+        if cores:
+          os.sched_setaffinity(child.pid, cores)
+        child.wait()
+        children.forget(child)
+  except OSError as error:
+    _say(run, f'error: not started: {error}')
   return time.monotonic() - start
+
+
+def _execute_there(run: grid.Run, folder: pathlib.Path) -> float:
+  """In a worker, which is told by SIGTERM that its run has to save and end."""
+  children = _Children()
+  if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, lambda *_: children.end())
+  return _execute(run, children, folder=folder)
+
+
+def _say(run: grid.Run, line: str) -> None:
+  try:
+    with open(log_path(run), 'a', encoding='utf-8') as log:
+      log.write(f'{line}\n')
+  except OSError:
+    print(f'{run.name}: {line}')

@@ -56,7 +56,8 @@ class Settings:
     num_replayed: cases that come back in a draw; None for as many as the
       batch has.
     num_draws: draws from the memory. mer and samcl take a step on each, one
-      after the other; er adds them all to the batch.
+      after the other; er adds them all to the batch, and agem takes its
+      reference, der both of its terms from as many.
     num_consolidated: cases of a site that ewc and gpm look at when it is left.
     alignment, ewc, si, lwf, gpm, der: strengths of these methods.
     has_past: there are past cases; smg has none at the first stage.
@@ -281,9 +282,15 @@ def _lwf(gradient, tx, settings):
   return descent.follow(taught, tx)
 
 
+def _make_draw(settings):
+  """All draws of a step at once."""
+  draw = rehearsal.make_draw(settings.policy)
+  return lambda memory, num, key: draw(memory, settings.num_draws * num, key)
+
+
 def _agem(gradient, tx, settings):
   agreeing = projection.agreeing(
-    gradient, rehearsal.make_draw(settings.policy), settings.num_replayed
+    gradient, _make_draw(settings), settings.num_replayed
   )
   return descent.chain(
     rehearsal.make_observe(settings.policy), descent.follow(agreeing, tx)
@@ -299,7 +306,7 @@ def _der(gradient, tx, settings):
   remembered = distillation.remembered(
     gradient,
     settings.output,
-    rehearsal.make_draw(settings.policy),
+    _make_draw(settings),
     settings.der,
     settings.num_replayed,
   )

@@ -73,8 +73,11 @@ def _scores(path: pathlib.Path, results: dict, name: str) -> figures.Scores:
     _numbers(path, f'{prefix}matrix', row, len(sites))
     for row in _field(path, entry, 'matrix', list, prefix=prefix)
   ]
-  if not matrix:
-    raise errors.InputError(f'{path}: {prefix}matrix: found no row')
+  if len(matrix) not in (1, len(results['stream'])):
+    raise errors.InputError(
+      f'{path}: {prefix}matrix: found {len(matrix)} rows, allowed 1 or '
+      f'{len(results["stream"])}, one for each stage'
+    )
   return figures.Scores(
     name,
     _field(path, entry, 'unit', str, prefix=prefix),

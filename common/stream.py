@@ -147,12 +147,14 @@ class Stream:
     """Steps to the end of the phase; False if asked to stop before."""
     plan = self._plan
     losses = _Losses(self._problem.stream[phase.stage], phase.stage + 1)
-    self.pace.pause()
     while position.step < phase.end:
       step = position.step
       batch = self._feed.batch(phase, step)
       key = rng.at(plan.seed, phase.kind, step)
       logged = step % plan.log_every == 0 or step + 1 == phase.end
+      if logged and phase.kind == 'train':
+        jax.block_until_ready(state)
+        self.pace.mark(step)
       probed = self._measure(phase, state, batch, key) if logged else {}
       state, metrics = self._take_step(phase, state, batch, key)
       losses.add(step, metrics)
@@ -160,15 +162,16 @@ class Stream:
       if logged:
         losses.check()
         self._write(phase, step, phase.kind, jax.device_get(metrics | probed))
-        if phase.kind == 'train':
-          self.pace.mark(position.step)
         bar.set_postfix(loss=f'{losses.last:.3f}', refresh=False)
       bar.update()
       stopping = self._stop()
       due = position.step % plan.checkpoint_every == 0
-      if (due or stopping) and position.step < phase.end:
+      saved = (due or stopping) and position.step < phase.end
+      if saved:
         losses.check()
         self._save(state, position, since)
+      if (logged or saved) and phase.kind == 'train':
+        self.pace.start(position.step)
       if stopping:
         return state, False
     return state, True

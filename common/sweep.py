@@ -7,7 +7,7 @@ a line, and executes those whose results are not there yet. Started again it
 goes on; a run that fails does not stop the others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 import contextlib
 import pathlib
 import shlex
@@ -36,16 +36,17 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
   if config.jobs < 1:
     raise errors.InputError(f'config.jobs: found {config.jobs}, must be >= 1')
   runs = grid.list_runs(config.groups.to_dict(), workdir)
-  lines = [f'{shlex.join(run.command)}\n' for run in runs]
-  files.write_text(workdir / 'runs.txt', ''.join(lines))
   waiting = [run for run in runs if not run.finished]
-  print(
-    f'{workdir / "runs.txt"}: {len(runs)} runs, '
-    f'{len(runs) - len(waiting)} of them finished',
-    flush=True,
-  )
   with files.locked(workdir), _sigterm_interrupts():
-    failed = _watch(len(waiting), _launch(config, waiting))
+    lines = [f'{shlex.join(run.command)}\n' for run in runs]
+    files.write_text(workdir / 'runs.txt', ''.join(lines))
+    print(
+      f'{workdir / "runs.txt"}: {len(runs)} runs, '
+      f'{len(runs) - len(waiting)} of them finished',
+      flush=True,
+    )
+    with contextlib.closing(_launch(config, waiting)) as ended:
+      failed = _watch(len(waiting), ended)
   for run in failed:
     print(f'failed: {run.name}: {_last_line(run)}')
   return 1 if failed else 0
@@ -53,14 +54,14 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
 
 def _launch(
   config: config_dict.ConfigDict, runs: Sequence[grid.Run]
-) -> Iterator[launchers.Ended]:
+) -> Generator[launchers.Ended]:
   if config.launcher == 'local':
     return launchers.local(runs, config.jobs)
   if config.launcher == 'ray':
     return launchers.on_ray(
       runs, num_cpus=config.num_cpus, num_gpus=config.num_gpus
     )
-  return iter(())
+  return (ended for ended in ())
 
 
 def _watch(total: int, ended: Iterable[launchers.Ended]) -> list[grid.Run]:
@@ -81,6 +82,8 @@ def _watch(total: int, ended: Iterable[launchers.Ended]) -> list[grid.Run]:
 
 def _last_line(run: grid.Run) -> str:
   path = launchers.log_path(run)
+  if not path.exists():
+    return 'nothing said'
   lines = path.read_text('utf-8', errors='replace').split('\n')
   said = [line for line in lines if line.strip()]
   return f'{said[-1] if said else "nothing said"} (all of it: {path})'

@@ -1,8 +1,8 @@
 """The embedded stream at half the size: what the comparison of methods runs on.
 
-32 x 32 pixels of 3 mm, half of the steps of `smg_synthetic` and half of the
-generator's; the same sites and shifts. Three minutes of one core for smg, one
-for the rest.
+32 x 32 pixels of 3 mm, half of the later steps of `smg_synthetic` and half of
+the generator's; the same sites and shifts. Four minutes of one core for smg,
+one or two for the rest.
 
     python -m common.sweep --config=configs/sweep_smg.py --workdir=DIR
 """
@@ -23,5 +23,5 @@ def get_config() -> config_dict.ConfigDict:
   config.diffusion.num_steps = (600, 200)
   config.diffusion.sample_steps = 25
   config.memory.num_kept = 48
-  config.train.num_steps = (300, 100)
+  config.train.num_steps = (600, 100)
   return config

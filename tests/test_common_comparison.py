@@ -1,11 +1,13 @@
 """Which runs belong in one row, one table, or none."""
 
+import ast
 import pathlib
 
 import numpy as np
 import pytest
 
-from common import comparison, errors
+from common import comparison, errors, grid, run_files
+from configs import sweep_samcl, sweep_smg
 from tests import run_folders
 
 
@@ -39,8 +41,8 @@ def test_variants_are_named_by_what_is_not_usual(tmp_path):
     'er rule.alpha=0.5': 1,
     'smg': 1,
   }
-  assert {row.name for row in study.plain_rows} == {'er', 'smg'}
-  ((place, rows),) = study.variants().items()
+  assert {row.name for row in study.main_rows} == {'er', 'smg'}
+  ((place, rows),) = study.ablations().items()
   assert place == ('er', 'rule.alpha')
   assert rows[0].name == 'er' and len(rows) == 3
 
@@ -53,6 +55,43 @@ def test_without_a_majority_all_variants_say_what_they_are(tmp_path):
     'er rule.alpha=0.0',
     'er rule.alpha=0.5',
   }
+
+
+def test_a_tie_within_a_method_goes_to_what_all_methods_have(tmp_path):
+  for alpha in (0.1, 0.5):
+    run_folders.write(tmp_path / f'joint{alpha}', 'joint', alpha=alpha)
+  for seed in range(3):
+    run_folders.write(tmp_path / f'er{seed}', 'er', seed=seed)
+  (study,), _ = _find(tmp_path)
+  assert {row.name for row in study.main_rows} == {'joint', 'er'}
+  assert list(study.ablations()) == [('joint', 'rule.alpha')]
+
+
+def test_no_method_of_the_sweeps_drops_out(tmp_path):
+  """joint has as many runs with a simulated shift as without."""
+  for module in (sweep_smg, sweep_samcl):
+    runs = grid.list_runs(module.get_config().groups.to_dict(), tmp_path)
+    made = []
+    for run in runs:
+      flags = dict(
+        word.removeprefix('--config.').split('=', 1)
+        for word in run.command
+        if word.startswith('--config.')
+      )
+      method, seed = flags.pop('method'), int(flags.pop('seed'))
+      results = {
+        'problem': 'x',
+        'method': method,
+        'stream': list(ast.literal_eval(flags.pop('stream'))),
+        'unseen': [],
+      }
+      config = {'train.shift_share': '0.0'} | flags
+      config |= {'method': method, 'seed': seed}
+      made.append(run_files.Run(config, results, {}, [], {}))
+    (study,), doubles = comparison.studies(made)
+    assert not doubles
+    names = {row.name for row in study.main_rows}
+    assert names == {run.results['method'] for run in made}
 
 
 @pytest.mark.parametrize(
@@ -72,13 +111,18 @@ def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
   run_folders.write(tmp_path / 'torn', seed=5)
   (tmp_path / 'torn' / 'results.json').write_text('{"problem"')
   (tmp_path / 'empty').mkdir()
+  run_folders.write(tmp_path / 'bare', seed=6)
+  (tmp_path / 'bare' / 'per_case.csv').write_text(
+    'stage,site,case,label,metric,value\n'
+  )
   (study,), left_out = comparison.find(
-    [tmp_path / n for n in ('good', 'same', 'half', 'torn', 'empty')]
+    [tmp_path / n for n in ('good', 'same', 'half', 'torn', 'empty', 'bare')]
   )
   assert [len(row.runs) for row in study.rows] == [1]
   assert study.rows[0].summary('dice', 'ACC') == [0.5]
   text = '\n'.join(left_out)
-  assert len(left_out) == 4
+  assert len(left_out) == 5
+  assert f'{tmp_path}/bare/per_case.csv: found no case' in text
   assert f'{tmp_path}/half: not finished' in text
   assert f'{tmp_path}/torn/results.json: no JSON' in text
   assert f'{tmp_path}/empty: no run in it' in text

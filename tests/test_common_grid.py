@@ -4,12 +4,13 @@ import pathlib
 import shlex
 import subprocess
 import sys
+import time
 
 from ml_collections import config_dict
 import pytest
 
 from common import errors, grid, launchers, sweep
-from configs import sweep_smg, sweep_tiny
+from configs import sweep_samcl, sweep_smg, sweep_tiny
 from tests import binaries
 
 OUT = pathlib.Path('out')
@@ -59,6 +60,7 @@ def test_the_same_run_of_two_groups_is_one():
     ({'base': 'no.py'}, 'groups.one.base: no such file: no.py'),
     ({'methods': 'er'}, "groups.one.methods: found 'er', allowed a tuple"),
     ({'seeds': ()}, r'groups.one.seeds: found \(\)'),
+    ({'seeds': 5}, 'groups.one.seeds: found 5, allowed a tuple'),
     ({'metods': ()}, 'groups.one.metods: unknown field, allowed: problem'),
     ({'methods': None}, 'groups.one.methods: missing'),
   ],
@@ -68,10 +70,13 @@ def test_bad_groups_are_refused(change, message):
     grid.list_runs({'one': GROUP | change}, OUT)
 
 
-@pytest.mark.parametrize('module', [sweep_smg, sweep_tiny])
-def test_the_sweeps_that_come_with_it(module):
-  groups = module.get_config().groups.to_dict()
-  assert len(grid.list_runs(groups, OUT)) >= 8
+@pytest.mark.parametrize(
+  ('module', 'count'), [(sweep_tiny, 8), (sweep_smg, 305), (sweep_samcl, 240)]
+)
+def test_the_sweeps_that_come_with_it(module, count):
+  runs = grid.list_runs(module.get_config().groups.to_dict(), OUT)
+  assert len(runs) == count
+  assert {run.command[2] for run in runs} <= {'smg.train', 'samcl.train'}
 
 
 def _run(folder: pathlib.Path, code: str) -> grid.Run:
@@ -136,20 +141,79 @@ def test_the_list_alone(three_runs):
   assert (three_runs / 'runs.txt').exists()
 
 
-def test_who_stops_early_lets_runs_end(tmp_path):
-  waits = "import time, sys; print('on', flush=True); time.sleep(60)"
-  runs = [_run(tmp_path / 'a' / f'{i}', waits) for i in range(3)]
-  quick = _run(tmp_path / 'a' / 'quick', 'pass')
-  ended = launchers.local([quick, *runs], 2)
+_SAVES = """
+import pathlib, signal, sys, time
+
+def save(*_):
+  pathlib.Path({path!r}).write_text('saved')
+  sys.exit()
+
+signal.signal(signal.SIGTERM, save)
+pathlib.Path({path!r} + '.on').write_text('')
+time.sleep(120)
+"""
+
+
+def test_who_stops_early_lets_runs_save_and_starts_no_more(tmp_path):
+  folder = tmp_path / 'a'
+  code = _SAVES.format(path=str(folder / 'state'))
+  runs = [_run(folder / 'first', code), _run(folder / 'second', code)]
+  quick = _run(folder / 'quick', 'pass')
+  start = time.monotonic()
+  ended = launchers.local([runs[0], quick, runs[1]], 2)
   assert next(ended)[0] is quick
-  ended.close()  # returns at once: the others are asked to end
-  assert not (tmp_path / 'a' / '2.log').exists()
+  while not (folder / 'state.on').exists():
+    time.sleep(0.05)
+  ended.close()
+  assert (folder / 'state').read_text() == 'saved'
+  assert time.monotonic() - start < 60
 
 
-def test_a_cluster_runs_them_too(three_runs, capsys):
+def test_a_run_that_cannot_be_started_is_one_that_failed(tmp_path):
+  run = grid.Run(tmp_path / 'a' / 'b', ('no-such-program',))
+  ((found, _),) = launchers.local([run], 1)
+  assert found is run and not run.finished
+  assert 'not started' in launchers.log_path(run).read_text()
+
+
+_ON_RAY = """
+import pathlib, sys
+from common import grid, sweep
+from configs import sweep_tiny
+
+out = pathlib.Path(sys.argv[1])
+runs = [
+  grid.Run(out / name, (sys.executable, '-c', code))
+  for name, code in zip(('good', 'bad'), sys.argv[2:])
+]
+grid.list_runs = lambda *_: runs
+config = sweep_tiny.get_config()
+config.launcher, config.num_cpus = 'ray', 1.0
+sys.exit(sweep.main(config, out))
+"""
+
+
+def test_a_cluster_runs_them_too(tmp_path):
+  """In a process of its own: ray forks, and jax has threads here."""
   pytest.importorskip('ray')
-  assert sweep.main(_config(launcher='ray', num_cpus=1.0), three_runs) == 1
-  assert 'base/good: done' in capsys.readouterr().out
+  good = tmp_path / 'good'
+  done = subprocess.run(
+    [
+      sys.executable,
+      '-c',
+      _ON_RAY,
+      tmp_path,
+      _ends_well(good),
+      "raise SystemExit('error: it is broken')",
+    ],
+    cwd=binaries.ROOT,
+    capture_output=True,
+    text=True,
+    timeout=240,
+  )
+  assert done.returncode == 1, done.stderr
+  assert '/good: done' in done.stdout
+  assert '/bad: error: it is broken' in done.stdout
 
 
 def test_ray_that_is_not_there_is_named(three_runs, monkeypatch):

@@ -1,13 +1,20 @@
 """The report of a comparison, from runs that were written down by hand."""
 
 import csv
+import html
 import re
 
 import numpy as np
 from PIL import Image
 import pytest
 
-from common import comparison, comparison_figures, errors, report
+from common import (
+  comparison,
+  comparison_figures,
+  comparison_table,
+  errors,
+  report,
+)
 from tests import binaries, run_folders
 
 COSINES = [
@@ -73,7 +80,9 @@ def test_page_figures_and_numbers(sweep, tmp_path, capsys):
     with Image.open(path) as image:
       assert np.asarray(image.convert('L')).std() > 5
   rows = list(csv.DictReader((out / 'summary.csv').read_text().splitlines()))
-  found = {(r['method'], r['variant'], r['summary']): r for r in rows}
+  found = {
+    (r['method'], r['variant'], r['summary']): r for r in rows if not r['table']
+  }
   entry = found['er', '', 'ACC']
   assert float(entry['mean']) == pytest.approx(0.635)
   # Sample deviation of .625 .635 .645, each twice.
@@ -100,25 +109,75 @@ def test_best_and_second_are_marked_and_tested(sweep, tmp_path):
 
 
 def test_p_values_are_of_shared_orders_and_seeds(tmp_path):
+  """With seed 7 too, er would be better on half of the cases."""
   for seed in range(2):
     run_folders.write(tmp_path / f's{seed}', 'smg', seed=seed, score=0.5)
-  run_folders.write(tmp_path / 'e0', 'er', seed=0, score=0.5 - 0.25)
-  run_folders.write(tmp_path / 'e7', 'er', seed=7, score=0.5 + 4)
+  run_folders.write(tmp_path / 'e0', 'er', seed=0, score=0.25)
+  run_folders.write(tmp_path / 'e7', 'er', seed=7, score=0.75)
   report.main([tmp_path], str(tmp_path / 'out'))
   text = (tmp_path / 'out' / 'report.html').read_text()
-  row = re.search(r'row">er</th><td>(2\*)</td>', text)
-  assert row, 'a row with other seeds has a mark'
+  assert re.search(r'row">er</th><td>2\*</td>', text)
   (study,), _ = comparison.find([tmp_path])
   smg, er = (
     next(row for row in study.rows if row.method == m) for m in ('smg', 'er')
   )
-  assert report._paired(er, smg, 'dice', ('a', 'b')) == 2 / 2**8
+  p = comparison_table.paired(er, smg, 'dice', ('a', 'b'))
+  assert p == 2 / 2**8
+  alone = comparison_table.paired(
+    er.only({(('a', 'b'), 7)}), smg, 'dice', ('a', 'b')
+  )
+  assert np.isnan(alone)
+
+
+def test_tests_of_an_ablation_are_its_own_and_on_its_own_cells(sweep, tmp_path):
+  report.main([sweep], str(tmp_path / 'out'))
+  rows = list(
+    csv.DictReader((tmp_path / 'out/summary.csv').read_text().splitlines())
+  )
+  found = {(r['table'], r['variant']): r for r in rows if r['summary'] == 'ACC'}
+  usual = found['smg: rule.alpha', '']
+  assert usual['runs'] == '1' and float(usual['mean']) == 0.75
+  # Two variants, all 8 cases on one side: 2 / 2^8, twice.
+  assert float(found['smg: rule.alpha', 'rule.alpha=0.0']['p_holm']) == (
+    pytest.approx(4 / 2**8)
+  )
+  assert ('', 'rule.alpha=0.0') not in found
+
+
+def test_bounds_are_no_rivals(sweep, tmp_path):
+  for seed in range(3):
+    for number, stream in enumerate((('a', 'b'), ('b', 'a'))):
+      run_folders.write(
+        sweep / f'joint-{number}-{seed}',
+        'joint',
+        seed=seed,
+        score=0.9,
+        stream=stream,
+      )
+  report.main([sweep], str(tmp_path / 'out'))
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  (joint,) = re.findall(r'<tr><th scope="row">joint<.*', text)
+  assert 'class' not in joint.replace('scope', '')
+  assert joint.count('<td>\N{EN DASH}</td>') == 1  # BWT
+  assert re.search(r'row">smg</th><td>6</td><td class="best">', text)
+
+
+def test_the_page_says_what_is_not_the_same_for_all(tmp_path):
+  run_folders.write(tmp_path / '1', 'smg', train={'num_steps': 3})
+  run_folders.write(tmp_path / '2', 'er', train={'num_steps': 7})
+  report.main([tmp_path], str(tmp_path / 'out'))
+  text = html.unescape((tmp_path / 'out' / 'report.html').read_text())
+  assert 'rule.train.num_steps (smg: 3; er: 7)' in text
 
 
 def test_another_reference(sweep, tmp_path):
   report.main([sweep], str(tmp_path / 'out'), 'er')
   text = (tmp_path / 'out' / 'report.html').read_text()
   assert 'signed-rank test against er' in text
+  run_folders.write(sweep / 'mm', 'sequential', unit='mm')
+  report.main([sweep], str(tmp_path / 'two'), 'er')
+  text = (tmp_path / 'two' / 'report.html').read_text()
+  assert text.count('signed-rank test against er') == 1  # none in the other
   with pytest.raises(errors.InputError, match='--reference=x: found no run'):
     report.main([sweep], str(tmp_path / 'other'), 'x')
   assert not (tmp_path / 'other').exists()
@@ -128,7 +187,8 @@ def test_two_studies_have_tables_of_their_own(sweep, tmp_path):
   run_folders.write(sweep / 'mm', 'er', unit='mm', score=0.9)
   report.main([sweep], str(tmp_path / 'out'))
   text = (tmp_path / 'out' / 'report.html').read_text()
-  assert text.count('<h2>segmentation') == 2
+  heads = re.findall(r'<h2>(segmentation.*)</h2>', text)
+  assert len(set(heads)) == 2 and 'mm' in ''.join(heads)
   assert 'Figure 1.' in text and len(set(re.findall(r'Figure \d+', text))) > 9
 
 
@@ -141,7 +201,7 @@ def test_markup_in_names_is_shown_as_it_is(tmp_path):
 
 def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
   (study,), _ = comparison.find([sweep])
-  rows = [row for row in study.plain_rows if row.method == 'er']
+  rows = [row for row in study.main_rows if row.method == 'er']
   figure = comparison_figures.learnt_so_far(
     rows, 'dice', {'er': comparison_figures.style(0)}
   )

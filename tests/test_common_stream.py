@@ -145,6 +145,37 @@ def test_generated_cases_fill_the_memory(tmp_path):
   np.testing.assert_array_equal(state.memory.items['site'], 0)
 
 
+class _Linear(toy_problem.Toy):
+  """With a kernel, which gpm can hold."""
+
+  def init(self, key):
+    mine, key = jax.random.split(key)
+    kernel = 0.1 * jax.random.normal(mine, (2, 2))
+    return super().init(key) | {'kernel': kernel}
+
+  def output(self, params, batch):
+    return params['w'][None] + batch['x'] @ params['kernel']
+
+
+@pytest.mark.parametrize('name', ['gpm', 'ewc', 'si', 'lwf', 'der'])
+def test_what_a_method_keeps_is_in_the_checkpoint(name, tmp_path):
+  whole = _stream(tmp_path / 'whole', name, problem=_Linear()).run()
+  asked = iter(range(1, 100))
+  stopped = _stream(
+    tmp_path / 'cut',
+    name,
+    problem=_Linear(),
+    stop=lambda: next(asked) == 9,
+  )
+  assert stopped.run() is None
+  again = _stream(tmp_path / 'cut', name, problem=_Linear())
+  _assert_same(again.run(), whole)
+  kept = whole[0].memory if name == 'der' else whole[0].rule
+  assert any(np.any(np.asarray(leaf) != 0) for leaf in jax.tree.leaves(kept))
+  fresh, _ = _stream(tmp_path / 'seq', 'sequential', problem=_Linear()).run()
+  assert not np.allclose(fresh.params['kernel'], whole[0].params['kernel'])
+
+
 class _Three(toy_problem.Toy):
   stream = ('east', 'west', 'north')
   unseen = ()

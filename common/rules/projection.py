@@ -2,13 +2,15 @@
 
     agem  g - (g . r / r . r) r where g . r < 0, r the gradient of remembered
           cases (Chaudhry et al., "Efficient lifelong learning with A-GEM",
-          ICLR 2019)
+          ICLR 2019). The memory is a reservoir of all that was seen, cases of
+          the site at hand among it; the paper's holds past tasks alone.
     gpm   G - U U^T G for every kernel, U a basis of what gradients of past
-          sites needed of its input space (Saha et al., "Gradient projection
-          memory", ICLR 2021)
+          sites span (Saha et al., "Gradient projection memory", ICLR 2021, has
+          a basis of the inputs of every layer; gradients lie in their span and
+          are there for any network: so the released code of SAMCL).
 
-The optimizer scales what is left element by element: with Adam the update
-itself is orthogonal only up to that.
+The optimizer scales what is left element by element and carries moments from
+site to site: with Adam the update itself is orthogonal only up to that.
 """
 
 from collections.abc import Iterable, Mapping

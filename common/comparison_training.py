@@ -49,9 +49,11 @@ def _logged_curves(rows, name, styles) -> mpl_figure.Figure:
       )
     axes.plot([], [], label=figures.plain(row.name), **styles[row.name])
   axes.axhline(0, color='#888888', linewidth=0.7)
-  axes.set_xlabel('stage')
+  axes.set_xlabel('within each stage')
   axes.set_ylabel('cosine')
   axes.xaxis.set_major_locator(ticker.MultipleLocator(1))
+  axes.xaxis.set_major_formatter('stage {x:.0f}')
+  axes.set_xlim(right=axes.get_xlim()[1] - 0.1)
   figures.tidy(axes)
   figure.legend(loc='outside right upper', frameon=False, fontsize=9)
   return figure

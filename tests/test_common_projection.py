@@ -147,6 +147,28 @@ def test_gpm_grows_and_stays_orthonormal():
   np.testing.assert_allclose(filled.T @ filled, np.eye(2), atol=1e-6)
 
 
+def test_later_sites_leave_less_free():
+  """Three orthogonal inputs of squared gradients 4 : 1 : 1, about."""
+  cases = [
+    _batch(0, 1, inputs=scale * np.eye(INPUTS)[[axis]])
+    for axis, scale in enumerate((4.0, 1.0, 1.0))
+  ]
+  found = []
+  for stage in (0, 2):
+    state, _, consolidate = _gpm(0.5, growth=0.25)
+    state = consolidate(state, cases, jax.random.key(0), stage)
+    basis = np.asarray(state.rule['kernel'])
+    found.append(int(np.any(basis != 0, axis=0).sum()))
+  assert found == [1, 3]
+
+
+def test_what_a_basis_holds_already_counts():
+  matrix = np.diag([3.0, 1.0])
+  held = np.array([[1.0], [0.0]])
+  assert projection.extend(held, matrix, 0.85).shape == (2, 1)
+  assert projection.extend(held, matrix, 0.95).shape == (2, 2)
+
+
 def test_a_basis_has_as_few_directions_as_hold_the_share():
   """Singular values 4, 2, 1: shares 16, 4, 1 of 21."""
   rng = np.random.default_rng(1)

@@ -156,3 +156,9 @@ def test_one_sided_deformations():
   )
   with pytest.raises(ValueError, match='flow'):
     losses.deform(v, batch, output='flow')
+
+
+def test_distance_of_velocities_is_in_squared_voxels():
+  """(1, 2, 2) everywhere: 9."""
+  velocity = np.broadcast_to(np.array([1.0, 2.0, 2.0]), (2, *SHAPE, 3))
+  assert losses.distance(velocity, np.zeros_like(velocity), _batch()) == 9

@@ -73,3 +73,21 @@ def test_the_right_answer_has_no_loss():
   index = np.select([batch['label'] == 5, batch['label'] == 2], [1, 2], 0)
   batch['image'] = 50 * np.eye(3, dtype=np.float32)[index]
   assert float(_loss(batch)[0]) == pytest.approx(0, abs=1e-4)
+
+
+def test_distance_is_the_softened_divergence_times_four():
+  rng = np.random.default_rng(1)
+  found, wanted = (rng.normal(size=(2, 3, 4, 3)) for _ in range(2))
+  batch = _batch()
+
+  def soft(x):
+    p = np.exp(x / 2)
+    return p / p.sum(-1, keepdims=True)
+
+  p, q = soft(wanted), soft(found)
+  by_voxel = (p * np.log(p / q)).sum(-1)
+  expected = 4 * by_voxel[batch['mask'] > 0].mean()
+  np.testing.assert_allclose(
+    losses.distance(found, wanted, batch), expected, rtol=1e-5
+  )
+  assert losses.distance(wanted, wanted, batch) == 0

@@ -9,7 +9,7 @@ from configs import _sweep
 
 
 def get_config() -> config_dict.ConfigDict:
-  """Two groups; the data lie beside the runs."""
+  """A group for each problem."""
   config = _sweep.create_sweep()
   config.groups.segmentation = {
     'problem': 'smg',

@@ -14,12 +14,44 @@ from common.rules import descent, reptile, samples, sharpness
 CURVATURE = jnp.array([1.0, 4.0, 0.5])
 
 
+def _output(params, batch):
+  return jnp.broadcast_to(params['w'], batch['x'].shape)
+
+
+def _objective(output, batch):
+  gap = output - batch['x']
+  value = 0.5 * jnp.mean(jnp.sum(CURVATURE[None] * gap**2, axis=-1))
+  return value, {'loss/total': value}
+
+
 def _loss(params, batch, key):
   """0.5 mean_b (w - x_b)^T diag(CURVATURE) (w - x_b)."""
   del key
-  gap = params['w'][None] - batch['x']
-  value = 0.5 * jnp.mean(jnp.sum(CURVATURE[None] * gap**2, axis=-1))
-  return value, {'loss/total': value}
+  return _objective(_output(params, batch), batch)
+
+
+def _settings(**fields) -> methods.Settings:
+  """With the loss in two parts, which some methods ask for."""
+  return methods.Settings(
+    output=_output,
+    objective=_objective,
+    distance=lambda a, b, batch: jnp.mean((a - b) ** 2),
+    **fields,
+  )
+
+
+def _start(method, tx, settings) -> ts.TrainState:
+  """The first state of a method, with room for four cases."""
+  state = _state(tx)
+  if method.create_rule is not None:
+    rule = method.create_rule(state.params, settings)
+    state = state.replace(rule=rule)
+  if method.memory:
+    example = BATCH
+    if method.build_annotation is not None:
+      example = method.build_annotation(settings)(state.params, BATCH)
+    state = state.replace(memory=memory_lib.create_memory(example, 4))
+  return state
 
 
 def _state(tx, capacity: int | None = None) -> ts.TrainState:
@@ -138,12 +170,11 @@ def test_accumulation_is_a_setting_of_every_method():
   """The quadratic does not pool, so nothing changes but the rounding."""
   tx = optax.sgd(0.1)
   for name, method in methods.METHODS.items():
-    ends = [
-      method.make_step(_loss, tx, methods.Settings(accumulate=accumulate))(
-        _state(tx, 4), BATCH, _key()
-      )
-      for accumulate in (False, True)
-    ]
+    ends = []
+    for accumulate in (False, True):
+      settings = _settings(accumulate=accumulate)
+      step = method.make_step(_loss, tx, settings)
+      ends.append(step(_start(method, tx, settings), BATCH, _key()))
     a, b = (state.params['w'] for state, _ in ends)
     np.testing.assert_allclose(a, b, rtol=1e-5, err_msg=name)
     assert ends[0][1].keys() == ends[1][1].keys()
@@ -270,8 +301,9 @@ def test_reptile_raises_agreement_of_gradients():
 def test_every_method_descends_on_any_loss(name):
   method = methods.get(name)
   tx = optax.sgd(0.05)
-  step = jax.jit(method.make_step(_loss, tx, methods.Settings(rho=0.01)))
-  state = _state(tx, 4 if method.memory else None)
+  settings = _settings(rho=0.01)
+  step = jax.jit(method.make_step(_loss, tx, settings))
+  state = _start(method, tx, settings)
   before = _loss(state.params, BATCH, _key())[0]
   for i in range(10):
     state, metrics = step(state, BATCH, jax.random.key(i))

@@ -11,13 +11,13 @@ import sys
 
 import numpy as np
 
-from common import app, comparison, run_files
+from common import app, comparison, grouping, run_files
 
 AGREEMENTS = ('cosine/orientational', 'cosine/arbitrary')
 
 
 def main(folders: Sequence[pathlib.Path]) -> None:
-  studies, left_out = comparison.find(folders)
+  studies, left_out = grouping.find(folders)
   runs = [run for study in studies for row in study.rows for run in row.runs]
   print('\n'.join(tables(runs)))
   for line in left_out:
@@ -27,7 +27,7 @@ def main(folders: Sequence[pathlib.Path]) -> None:
 def tables(runs: Sequence[run_files.Run]) -> Iterator[str]:
   """Lines of Markdown, streams in the order in which they are met."""
   for stream, same in comparison.group(runs, _stream):
-    for study in comparison.studies(same)[0]:
+    for study in grouping.studies(same)[0]:
       yield from (stream, '', *_table(study.rows), '')
 
 

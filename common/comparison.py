@@ -1,20 +1,18 @@
-"""Which finished runs can be compared, and by what name each is known."""
+"""Runs that can be compared: rows of them, and what is read off a row."""
 
-import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import json
-import pathlib
 from typing import Any
 
 import numpy as np
 
-from common import errors, run_files
+from common import run_files
 
 # What changes a file or a picture, but no result.
-_IDLE = ('data.folder', 'train.log_every', 'train.checkpoint_every')
+IDLE = ('data.folder', 'train.log_every', 'train.checkpoint_every')
 # What every run of a row may have its own of.
-_FREE = ('method', 'seed', 'stream')
+FREE = ('method', 'seed', 'stream')
 SUMMARIES = ('ACC', 'BWT', 'unseen')
 METRICS = ('dice', 'tre')
 # They do not learn one site after another: what others are held against.
@@ -127,7 +125,7 @@ class Study:
     by_row = {row.name: flatten(row.runs[0].config) for row in self.main_rows}
     lines = []
     for field in sorted(set().union(*by_row.values())):
-      if field in (*_IDLE, *_FREE) or field.split('.')[0] in _STRENGTHS:
+      if field in (*IDLE, *FREE) or field.split('.')[0] in _STRENGTHS:
         continue
       names: dict[str, list[str]] = {}
       for name, config in by_row.items():
@@ -136,52 +134,6 @@ class Study:
         said = '; '.join(f'{", ".join(n)}: {v}' for v, n in names.items())
         lines.append(f'Not the same for all rows: {field} ({said}).')
     return lines
-
-
-def find(folders: Sequence[pathlib.Path]) -> tuple[list[Study], list[str]]:
-  """Studies of the runs in or below some folders, and what was left out.
-
-  Raises:
-    InputError: no finished run is found.
-  """
-  runs, left_out = [], []
-  for folder in folders:
-    places = sorted(path.parent for path in folder.rglob('config.json'))
-    if not places:
-      left_out.append(f'{folder}: no run in it')
-    for place in places:
-      try:
-        if not (place / 'results.json').exists():
-          raise errors.InputError(f'{place}: not finished, no results.json')
-        run = run_files.load(place)
-        if not run.cases:
-          raise errors.InputError(f'{place}/per_case.csv: found no case')
-        runs.append(run)
-      except errors.InputError as error:
-        left_out.append(str(error))
-  found, doubles = studies(runs)
-  left_out += doubles
-  if not found:
-    raise errors.InputError(
-      f'found no finished run in {", ".join(map(str, folders))}: '
-      + '; '.join(left_out)
-    )
-  return found, left_out
-
-
-def studies(runs: Sequence[run_files.Run]) -> tuple[list[Study], list[str]]:
-  """Runs whose scores mean the same, and which of them were there already."""
-  found, doubles = [], []
-  for _, same in group(runs, _definition):
-    rows, more = _rows(same)
-    found.append(Study(_title(same), tuple(rows)))
-    doubles += more
-  titles = collections.Counter(study.title for study in found)
-  for place, study in enumerate(found):
-    if titles[study.title] > 1:
-      title = f'{study.title} ({_told_apart(study, found)})'
-      found[place] = dataclasses.replace(study, title=title)
-  return found, doubles
 
 
 def cell(run: run_files.Run) -> tuple[tuple[str, ...], Any]:
@@ -216,116 +168,6 @@ def case_scores(
       if (stage, name) == (last, metric) and site in sites and known:
         found.setdefault((site, case), []).append(float(np.mean(known)))
   return {place: float(np.mean(values)) for place, values in found.items()}
-
-
-def _rows(runs: Sequence[run_files.Run]) -> tuple[list[Row], list[str]]:
-  rows, doubles = [], []
-  for method, of_method in group(runs, lambda run: run.results['method']):
-    name = _namer(of_method, runs)
-    for variant, same in group(of_method, name):
-      first: dict[tuple, run_files.Run] = {}
-      for run in same:
-        known = first.setdefault(cell(run), run)
-        if known is not run:
-          doubles.append(
-            f'{run.folder}: same method, order and seed as {known.folder}'
-          )
-      rows.append(Row(method, variant, tuple(first.values())))
-  return rows, doubles
-
-
-def _namer(
-  runs: Sequence[run_files.Run], everyone: Sequence[run_files.Run]
-) -> Callable[[run_files.Run], tuple[str, ...]]:
-  """A run's fields that are not as most runs of its method have them.
-
-  Where as many have one value as another, that of most runs of all methods.
-  """
-  configs = [flatten(run.config) for run in runs]
-  others = [flatten(run.config) for run in everyone]
-  fields = sorted(set().union(*configs) - set(_IDLE) - set(_FREE))
-  usual = {
-    field: _majority(_said(configs, field)) or _majority(_said(others, field))
-    for field in fields
-  }
-
-  def name(run: run_files.Run) -> tuple[str, ...]:
-    config = flatten(run.config)
-    return tuple(
-      f'{field}={config.get(field)}'
-      for field in fields
-      if json.dumps(config.get(field)) != usual[field]
-    )
-
-  return name
-
-
-def _said(configs: Sequence[Mapping[str, Any]], field: str) -> list[str]:
-  return [json.dumps(config.get(field)) for config in configs]
-
-
-def _majority(values: Sequence[str]) -> str | None:
-  """The most frequent one, None if two are."""
-  (first, count), *rest = collections.Counter(values).most_common(2)
-  return None if rest and rest[0][1] == count else first
-
-
-def _definition(run: run_files.Run) -> str:
-  """Equal for runs whose scores mean the same."""
-  return json.dumps(_meaning(run), sort_keys=True)
-
-
-def _meaning(run: run_files.Run) -> dict[str, Any]:
-  """All that scores mean something by."""
-  config = flatten(run.config)
-  data = {
-    name: value
-    for name, value in config.items()
-    if name.split('.')[0] in ('data', 'sites', 'tasks', 'native')
-    and name not in _IDLE
-  }
-  metrics = {
-    f'unit of {name}': (scores.unit, scores.higher_is_better)
-    for name, scores in run.scores.items()
-  }
-  cases = sorted(
-    {(site, case) for stage, site, case, _ in run.cases if not stage}
-  )
-  sites = {k: sorted(run.results[k]) for k in ('stream', 'unseen')}
-  return (
-    data
-    | metrics
-    | sites
-    | {
-      'problem': run.results['problem'],
-      'stages': len(next(iter(run.scores.values())).matrix)
-      if run.scores
-      else 0,
-      'test cases': cases,
-    }
-  )
-
-
-def _told_apart(study: Study, others: Sequence[Study]) -> str:
-  """What a study of the same sites as others has of its own."""
-  mine, *rest = (
-    _meaning(one.rows[0].runs[0])
-    for one in (study, *(o for o in others if o is not study))
-  )
-  rest = [other for other in rest if other['stream'] == mine['stream']]
-  said = []
-  for name, value in mine.items():
-    if any(other.get(name) != value for other in rest):
-      text = str(value)
-      said.append(f'{name} {text if len(text) < 40 else "others"}')
-  return ', '.join(said) or 'other metrics'
-
-
-def _title(runs: Sequence[run_files.Run]) -> str:
-  results = runs[0].results
-  text = f'{results["problem"]}: {", ".join(sorted(results["stream"]))}'
-  unseen = ', '.join(sorted(results['unseen']))
-  return f'{text}; unseen {unseen}' if unseen else text
 
 
 def group(items: Sequence, key: Callable[[Any], Any]) -> list[tuple]:

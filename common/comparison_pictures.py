@@ -7,12 +7,10 @@ from matplotlib import figure as mpl_figure
 import numpy as np
 from PIL import Image
 
-from common import comparison, figures
-
-Drawn = tuple[str, mpl_figure.Figure, str]
+from common import comparison, comparison_style, figures
 
 
-def stack(rows: Sequence[comparison.Row]) -> Iterator[Drawn]:
+def stack(rows: Sequence[comparison.Row]) -> Iterator[comparison_style.Drawn]:
   """Registered pairs of all methods, and what generators draw."""
   pairs = sorted(
     {

@@ -89,7 +89,9 @@ def create(
     for summary in comparison.SUMMARIES
     if any(_values(row, (metric, summary)).size for row in rows)
   )
-  return Table(tuple(rows), columns, reference, _p_values(rows, reference))
+  return Table(
+    tuple(rows), columns, reference, _p_values(study.metrics, rows, reference)
+  )
 
 
 def paired(
@@ -112,13 +114,15 @@ def paired(
 
 
 def _p_values(
-  rows: Sequence[comparison.Row], reference: comparison.Row | None
+  metrics: Sequence[str],
+  rows: Sequence[comparison.Row],
+  reference: comparison.Row | None,
 ) -> dict[tuple[str, Column], float]:
   if reference is None:
     return {}
   found, results = {}, reference.runs[0].results
   places = {'ACC': sorted(results['stream']), 'unseen': results['unseen']}
-  for metric in reference.runs[0].scores:
+  for metric in metrics:
     for summary, sites in places.items():
       p_values = {
         row.name: paired(row, reference, metric, sites)

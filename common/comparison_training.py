@@ -1,15 +1,18 @@
 """What methods log and cost while they learn, beside each other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from matplotlib import figure as mpl_figure
 from matplotlib import ticker
 import numpy as np
 
-from common import comparison, figures, run_files, training_figure
-
-Drawn = tuple[str, mpl_figure.Figure, str]
-Styles = Mapping[str, Mapping[str, str]]
+from common import (
+  comparison,
+  comparison_style,
+  figures,
+  run_files,
+  training_figure,
+)
 
 _COSINES = {
   'cosine/orientational': 'incoming and replayed cases',
@@ -17,7 +20,9 @@ _COSINES = {
 }
 
 
-def cosines(rows: Sequence[comparison.Row], styles: Styles) -> Iterator[Drawn]:
+def cosines(
+  rows: Sequence[comparison.Row], styles: comparison_style.Styles
+) -> Iterator[comparison_style.Drawn]:
   """Of the gradients that an alignment asks to agree."""
   for name, between in _COSINES.items():
     have = [row for row in rows if _logged(row.runs[0], name)]
@@ -31,7 +36,9 @@ def cosines(rows: Sequence[comparison.Row], styles: Styles) -> Iterator[Drawn]:
     )
 
 
-def _logged_curves(rows, name, styles) -> mpl_figure.Figure:
+def _logged_curves(
+  rows: Sequence[comparison.Row], name: str, styles: comparison_style.Styles
+) -> mpl_figure.Figure:
   figure = mpl_figure.Figure(figsize=(7.2, 3.0), layout='constrained')
   axes = figure.add_subplot()
   for row in rows:
@@ -59,7 +66,9 @@ def _logged_curves(rows, name, styles) -> mpl_figure.Figure:
   return figure
 
 
-def costs(rows: Sequence[comparison.Row], styles: Styles) -> Iterator[Drawn]:
+def costs(
+  rows: Sequence[comparison.Row], styles: comparison_style.Styles
+) -> Iterator[comparison_style.Drawn]:
   """Time of a step, and memory."""
   names = {'step_s': 'seconds of a step', 'peak_gib': 'peak memory, GiB'}
   found = {

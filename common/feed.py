@@ -50,7 +50,7 @@ class Feed:
     if self._method.memory == 'reservoir':
       capacity = self._plan.capacity
     else:
-      capacity = self._plan.num_kept * max(1, len(self._problem.stream) - 1)
+      capacity = self._num_kept * max(1, len(self._problem.stream) - 1)
     example = self._load([(0, 0)])
     if annotate is not None:
       example = jax.eval_shape(annotate, example)
@@ -64,7 +64,7 @@ class Feed:
     Drawn once, when the generator has just learnt the site: whatever it loses
     later, they keep.
     """
-    num, metrics = self._plan.num_kept, {}
+    num, metrics = self._num_kept, {}
     if self._generator is None:
       order = self._some(site)
       chosen = order[np.arange(num) % len(order)]
@@ -74,6 +74,11 @@ class Feed:
       batch, metrics = self._generator.draw(state, site, num, key)
       batch = _with_site(batch, [site] * num)
     return state.replace(memory=memory_lib.append(state.memory, batch)), metrics
+
+  @property
+  def _num_kept(self) -> int:
+    """Cases of a past site."""
+    return (self._generator or self._plan).num_kept
 
   def _some(self, site: int) -> np.ndarray:
     """The cases of a site in the order in which a few are taken of it."""

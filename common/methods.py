@@ -23,86 +23,12 @@ from typing import Any
 
 import optax
 
-from common import errors
-from common import memory as memory_lib
-from common import problem as problem_lib
+from common import compositions, errors
+from common import settings as settings_lib
 from common import train_state as ts
-from common.rules import (
-  aligned_rehearsal,
-  appearance,
-  descent,
-  distillation,
-  penalty,
-  projection,
-  pseudo_domains,
-  rehearsal,
-  reptile,
-  sharpness,
-)
+from common.rules import distillation, penalty, projection
 
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-  """What the rules are built with.
-
-  Attributes:
-    rho: radius of the sharpness-aware step.
-    adaptive: scale that step by the parameters.
-    beta: Reptile rate.
-    per_sample: steps on the batch go sample by sample.
-    policy: where cases go in the memory and which come back.
-    accumulate: gradients of a batch are means over its samples, each taken
-      alone.
-    num_replayed: cases that come back in a draw; None for as many as the
-      batch has.
-    num_draws: draws from the memory. mer and samcl take a step on each, one
-      after the other; er adds them all to the batch, and agem takes its
-      reference, der both of its terms from as many.
-    num_consolidated: cases of a site that ewc and gpm look at when it is left.
-    alignment, ewc, si, lwf, gpm, der: strengths of these methods.
-    has_past: there are past cases; smg has none at the first stage.
-    shift: simulates the appearance of another site, for smg.
-    shift_share: of all cases that are learnt from, by any method.
-    output, objective, distance: the loss in two parts, and how far two outputs
-      are apart, for lwf and der.
-    num_stages: of the stream, for gpm.
-  """
-
-  rho: float = 0.05
-  adaptive: bool = True
-  beta: float = 0.25
-  per_sample: bool = True
-  accumulate: bool = False
-  policy: memory_lib.Policy = memory_lib.RESERVOIR
-  num_replayed: int | None = None
-  num_draws: int = 1
-  num_consolidated: int = 16
-  alignment: aligned_rehearsal.Alignment = dataclasses.field(
-    default_factory=aligned_rehearsal.Alignment
-  )
-  ewc: penalty.Ewc = dataclasses.field(default_factory=penalty.Ewc)
-  si: penalty.Si = dataclasses.field(default_factory=penalty.Si)
-  lwf: distillation.Lwf = dataclasses.field(default_factory=distillation.Lwf)
-  gpm: projection.Gpm = dataclasses.field(default_factory=projection.Gpm)
-  der: distillation.Der = dataclasses.field(default_factory=distillation.Der)
-  has_past: bool = True
-  shift: pseudo_domains.Shift | None = None
-  shift_share: float = 0.0
-  output: ts.OutputFn | None = None
-  objective: ts.ObjectiveFn | None = None
-  distance: ts.DistanceFn | None = None
-  num_stages: int = 1
-
-  def of(self, problem: problem_lib.Problem) -> 'Settings':
-    """The same strengths, on a problem."""
-    return dataclasses.replace(
-      self,
-      shift=problem.shift,
-      output=problem.output,
-      objective=problem.objective,
-      distance=problem.distance,
-      num_stages=len(problem.stream),
-    )
+Settings = settings_lib.Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +73,9 @@ class Method:
     settings: Settings,
   ) -> ts.StepFn:
     """The pure step of this method on a loss; it counts `state.step` up."""
-    step = self.build(_make_gradient(loss_fn, settings), tx, settings)
+    step = self.build(
+      compositions.make_gradient(loss_fn, settings), tx, settings
+    )
 
     def counted(state, batch, key):
       state, metrics = step(state, batch, key)
@@ -161,7 +89,9 @@ class Method:
     """What the method measures about itself, given the arguments of a step."""
     if self.build_probe is None:
       return None
-    return self.build_probe(_make_gradient(loss_fn, settings), settings)
+    return self.build_probe(
+      compositions.make_gradient(loss_fn, settings), settings
+    )
 
   def make_consolidation(
     self, loss_fn: ts.LossFn, settings: Settings
@@ -169,185 +99,41 @@ class Method:
     """What the method keeps of a site when it is left."""
     if self.build_consolidation is None:
       return None
-    return self.build_consolidation(_make_gradient(loss_fn, settings), settings)
-
-
-def _make_gradient(loss_fn: ts.LossFn, settings: Settings) -> ts.GradFn:
-  loss_fn = appearance.with_shift(loss_fn, settings.shift, settings.shift_share)
-  gradient = descent.make_gradient(loss_fn)
-  return descent.accumulate(gradient) if settings.accumulate else gradient
-
-
-def _plain(gradient, tx, settings):
-  del settings
-  return descent.make_update(gradient, tx)
-
-
-def _sam(gradient, tx, settings):
-  gradient = sharpness.sharpness_aware(
-    gradient, rho=settings.rho, adaptive=settings.adaptive
-  )
-  return descent.make_update(gradient, tx)
-
-
-def _er(gradient, tx, settings):
-  return descent.chain(
-    rehearsal.make_observe(settings.policy),
-    rehearsal.with_replay(
-      descent.make_update(gradient, tx),
-      settings.policy,
-      settings.num_replayed,
-      settings.num_draws,
-    ),
-  )
-
-
-def _meta_replay(update, settings):
-  """theta_0 + beta (theta - theta_0) over the batch, then the memory."""
-  within = reptile.per_sample(update) if settings.per_sample else update
-  replay = rehearsal.on_replay(update, settings.policy, settings.num_replayed)
-  return reptile.interpolate(
-    descent.chain(
-      within,
-      rehearsal.make_observe(settings.policy),
-      *[replay] * settings.num_draws,
-    ),
-    beta=settings.beta,
-  )
-
-
-def _mer(gradient, tx, settings):
-  return _meta_replay(_plain(gradient, tx, settings), settings)
-
-
-def _samcl(gradient, tx, settings):
-  return _meta_replay(_sam(gradient, tx, settings), settings)
-
-
-def _smg_batches(settings):
-  """Incoming, replayed and pseudo-domains of a step."""
-  draw = rehearsal.make_draw(settings.policy)
-
-  def replay(memory, size, key):
-    return draw(memory, settings.num_replayed or size, key)
-
-  part = (
-    pseudo_domains.make_split
-    if settings.has_past
-    else pseudo_domains.make_views
-  )
-  return aligned_rehearsal.make_batches(
-    part(settings.alignment.pseudo_domains, settings.shift),
-    replay if settings.has_past else None,
-  )
-
-
-def _smg(gradient, tx, settings):
-  return aligned_rehearsal.make_step(
-    gradient, tx, settings.alignment, _smg_batches(settings)
-  )
-
-
-def _smg_probe(gradient, settings):
-  return aligned_rehearsal.make_probe(gradient, _smg_batches(settings))
-
-
-def _ewc(gradient, tx, settings):
-  return penalty.make_update(gradient, tx, weight=settings.ewc.weight)
-
-
-def _ewc_consolidation(gradient, settings):
-  return penalty.make_fisher_consolidation(gradient, gamma=settings.ewc.gamma)
-
-
-def _si(gradient, tx, settings):
-  return penalty.make_update(gradient, tx, weight=settings.si.weight)
-
-
-def _si_consolidation(gradient, settings):
-  del gradient
-  return penalty.make_path_consolidation(damping=settings.si.damping)
-
-
-def _lwf(gradient, tx, settings):
-  if settings.lwf.weight == 0:
-    return _plain(gradient, tx, settings)
-  loss = distillation.with_distance(
-    settings.output,
-    settings.objective,
-    settings.distance,
-    settings.lwf.weight,
-  )
-  taught = distillation.taught(_make_gradient(loss, settings), settings.output)
-  return descent.follow(taught, tx)
-
-
-def _make_draw(settings):
-  """All draws of a step at once."""
-  draw = rehearsal.make_draw(settings.policy)
-  return lambda memory, num, key: draw(memory, settings.num_draws * num, key)
-
-
-def _agem(gradient, tx, settings):
-  agreeing = projection.agreeing(
-    gradient, _make_draw(settings), settings.num_replayed
-  )
-  return descent.chain(
-    rehearsal.make_observe(settings.policy), descent.follow(agreeing, tx)
-  )
-
-
-def _gpm(gradient, tx, settings):
-  del settings
-  return descent.follow(projection.orthogonal(gradient), tx)
-
-
-def _der(gradient, tx, settings):
-  remembered = distillation.remembered(
-    gradient,
-    settings.output,
-    _make_draw(settings),
-    settings.der,
-    settings.num_replayed,
-  )
-  return descent.chain(
-    distillation.make_observe(
-      settings.output, rehearsal.make_observe(settings.policy)
-    ),
-    descent.follow(remembered, tx),
-  )
+    return self.build_consolidation(
+      compositions.make_gradient(loss_fn, settings), settings
+    )
 
 
 METHODS = {
-  'sequential': Method(_plain),
-  'joint': Method(_plain, all_sites=True),
-  'independent': Method(_plain, one_model_per_site=True),
-  'er': Method(_er, memory='reservoir'),
-  'mer': Method(_mer, memory='reservoir'),
-  'sam': Method(_sam),
-  'samcl': Method(_samcl, memory='reservoir'),
+  'sequential': Method(compositions.plain),
+  'joint': Method(compositions.plain, all_sites=True),
+  'independent': Method(compositions.plain, one_model_per_site=True),
+  'er': Method(compositions.er, memory='reservoir'),
+  'mer': Method(compositions.mer, memory='reservoir'),
+  'sam': Method(compositions.sam),
+  'samcl': Method(compositions.samcl, memory='reservoir'),
   'ewc': Method(
-    _ewc,
+    compositions.ewc,
     create_rule=lambda params, settings: penalty.create_anchor(params),
-    build_consolidation=_ewc_consolidation,
+    build_consolidation=compositions.ewc_consolidation,
   ),
   'si': Method(
-    _si,
+    compositions.si,
     create_rule=lambda params, settings: penalty.create_anchor(
       params, with_path=True
     ),
-    build_consolidation=_si_consolidation,
+    build_consolidation=compositions.si_consolidation,
   ),
   'lwf': Method(
-    _lwf,
+    compositions.lwf,
     create_rule=lambda params, settings: distillation.create_teacher(params),
     build_consolidation=lambda gradient, settings: (
       distillation.make_teacher_consolidation()
     ),
   ),
-  'agem': Method(_agem, memory='reservoir'),
+  'agem': Method(compositions.agem, memory='reservoir'),
   'gpm': Method(
-    _gpm,
+    compositions.gpm,
     create_rule=lambda params, settings: projection.create_bases(
       params, settings.num_consolidated * settings.num_stages
     ),
@@ -356,14 +142,18 @@ METHODS = {
     ),
   ),
   'der': Method(
-    _der,
+    compositions.der,
     memory='reservoir',
     build_annotation=lambda settings: distillation.make_annotate(
       settings.output
     ),
   ),
-  'smg': Method(_smg, memory='generated', build_probe=_smg_probe),
-  'smg_er': Method(_smg, memory='kept', build_probe=_smg_probe),
+  'smg': Method(
+    compositions.smg, memory='generated', build_probe=compositions.smg_probe
+  ),
+  'smg_er': Method(
+    compositions.smg, memory='kept', build_probe=compositions.smg_probe
+  ),
 }
 
 

@@ -20,8 +20,7 @@ class Plan:
     num_steps: steps of each stage.
     batch_size: cases per step.
     capacity: cases held by a reservoir memory.
-    num_kept: cases of each past site, real or generated, that smg_er and smg
-      replay from.
+    num_kept: real cases of each past site that smg_er replays from.
     log_every: steps between lines of metrics.jsonl.
     checkpoint_every: steps between checkpoints within a stage.
   """

@@ -29,10 +29,12 @@ class Generator(Protocol):
   Attributes:
     num_steps: of each stage.
     batch_size: cases per step.
+    num_kept: cases drawn of each site when it is left.
   """
 
   num_steps: Sequence[int]
   batch_size: int
+  num_kept: int
 
   def init(self, key: jax.Array) -> Any:
     """The state before the first stage."""

@@ -24,6 +24,7 @@ from common import (
   errors,
   figures,
   files,
+  grouping,
   page,
 )
 
@@ -68,7 +69,7 @@ def main(
       that cannot be written to.
   """
   folder = app.checked_out(out)
-  studies, left_out = comparison.find(folders)
+  studies, left_out = grouping.find(folders)
   methods = {row.method for study in studies for row in study.rows}
   if reference and reference not in methods:
     raise errors.InputError(

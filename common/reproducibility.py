@@ -13,7 +13,7 @@ import shlex
 
 import numpy as np
 
-from common import app, comparison, files, run_files
+from common import app, comparison, files, grouping, run_files
 
 _HEAD = """# Reproducibility
 
@@ -31,7 +31,7 @@ def main(folders: Sequence[pathlib.Path], out: str) -> None:
     InputError: no finished run is found, or the file cannot be written.
   """
   path = app.checked_out(out)
-  studies, left_out = comparison.find(folders)
+  studies, left_out = grouping.find(folders)
   count = sum(len(row.runs) for study in studies for row in study.rows)
   lines = [_HEAD.format(count=count)]
   for study in studies:

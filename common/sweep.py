@@ -4,7 +4,8 @@
 
 writes DIR/runs.txt, a plain list of commands that any launcher can execute, one
 a line, and executes those whose results are not there yet. Started again it
-goes on; a run that fails does not stop the others.
+goes on; a run that fails does not stop the others. What they compile they share
+in DIR/compiled, unless JAX_COMPILATION_CACHE_DIR says another place.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -45,7 +46,9 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
       f'{len(runs) - len(waiting)} of them finished',
       flush=True,
     )
-    with contextlib.closing(_launch(config, waiting)) as ended:
+    with contextlib.closing(
+      _launch(config, waiting, workdir / 'compiled')
+    ) as ended:
       failed = _watch(len(waiting), ended)
   for run in failed:
     print(f'failed: {run.name}: {_last_line(run)}')
@@ -53,13 +56,15 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
 
 
 def _launch(
-  config: config_dict.ConfigDict, runs: Sequence[grid.Run]
+  config: config_dict.ConfigDict,
+  runs: Sequence[grid.Run],
+  compiled: pathlib.Path,
 ) -> Generator[launchers.Ended]:
   if config.launcher == 'local':
-    return launchers.local(runs, config.jobs)
+    return launchers.local(runs, config.jobs, compiled)
   if config.launcher == 'ray':
     return launchers.on_ray(
-      runs, num_cpus=config.num_cpus, num_gpus=config.num_gpus
+      runs, compiled, num_cpus=config.num_cpus, num_gpus=config.num_gpus
     )
   return (ended for ended in ())
 

@@ -1,5 +1,7 @@
 """What all sweeps have in common."""
 
+from collections.abc import Callable
+
 from ml_collections import config_dict
 
 
@@ -18,24 +20,27 @@ def create_sweep() -> config_dict.ConfigDict:
   return config
 
 
-def group(
-  problem: str,
-  base: str,
-  methods: tuple,
-  *,
-  orders: tuple,
-  seeds: range = range(2),
-  variants: tuple = ('',),
-) -> dict:
-  """A group of runs; few of them unless more is asked for."""
-  return {
-    'problem': problem,
-    'base': base,
-    'methods': tuple(methods),
-    'seeds': tuple(seeds),
-    'orders': tuple(orders),
-    'variants': tuple(variants),
-  }
+def make_group(problem: str, base: str, orders: tuple) -> Callable[..., dict]:
+  """(methods, ...) -> a group of runs; few of them unless more is asked for."""
+
+  def group(
+    methods: tuple,
+    *,
+    orders: tuple = orders[:1],
+    seeds: range = range(2),
+    variants: tuple = ('',),
+  ) -> dict:
+    return {
+      'problem': problem,
+      'base': base,
+      'methods': tuple(methods),
+      'seeds': tuple(seeds),
+      'orders': tuple(orders),
+      'variants': tuple(variants),
+      'flags': '',
+    }
+
+  return group
 
 
 def values(field: str, *found) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ def get_config() -> config_dict.ConfigDict:
   config.loss.bending_weight = 1.0
 
   _rules.add_rules(config)
+  config.ewc.weight = 1e4
   config.memory.batch_size = 1
   config.memory.num_draws = 3
 

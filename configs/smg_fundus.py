@@ -33,4 +33,5 @@ def get_config() -> config_dict.ConfigDict:
   )
   config.memory.capacity = 300
   config.memory.num_kept = 120
+  config.diffusion.num_kept = 120
   return config

@@ -43,5 +43,7 @@ def get_config() -> config_dict.ConfigDict:
     }
   )
   config.diffusion.num_steps = (1000, 400)
+  config.diffusion.sample_steps = 50
+  config.diffusion.eta = 0.0
   config.train.num_steps = (300, 200)
   return config

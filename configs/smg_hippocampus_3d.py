@@ -25,4 +25,5 @@ def get_config() -> config_dict.ConfigDict:
   config.diffusion.chunk = 5
   config.memory.capacity = 16
   config.memory.num_kept = 16
+  config.diffusion.num_kept = 16
   return config

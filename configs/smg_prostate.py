@@ -30,6 +30,8 @@ def get_config() -> config_dict.ConfigDict:
   config.sites = config_dict.ConfigDict({name: _centre() for name in CENTRES})
   config.model.num_levels = 5
   config.diffusion.num_steps = (40_000, 20_000)
+  config.diffusion.sample_steps = 50
+  config.diffusion.eta = 0.0
   config.diffusion.batch_size = 16
   config.diffusion.ema_decay = 0.999
   config.diffusion.network.num_channels = 64
@@ -37,6 +39,7 @@ def get_config() -> config_dict.ConfigDict:
   config.diffusion.network.num_blocks = 2
   config.memory.capacity = 480
   config.memory.num_kept = 120
+  config.diffusion.num_kept = 120
   config.train.num_steps = (4_000,)
   config.train.log_every = 50
   config.train.checkpoint_every = 500

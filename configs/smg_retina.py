@@ -42,11 +42,14 @@ def get_config() -> config_dict.ConfigDict:
   # segmenter says what is on it, which is what the replay has to keep.
   config.diffusion.labels = 'pseudo'
   config.diffusion.num_steps = (400, 200)
+  config.diffusion.sample_steps = 50
+  config.diffusion.eta = 0.0
   config.diffusion.chunk = 20
   config.diffusion.network.patch = 4
   config.diffusion.agreement = 0.3
   config.memory.capacity = 16
   config.memory.num_kept = 32
+  config.diffusion.num_kept = 32
   config.train.batch_size = 4
   config.train.num_steps = (200, 150)
   return config

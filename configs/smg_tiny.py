@@ -31,6 +31,7 @@ def get_config() -> config_dict.ConfigDict:
   config.diffusion.network.num_heads = 2
   config.memory.capacity = 8
   config.memory.num_kept = 4
+  config.diffusion.num_kept = 4
   config.train.batch_size = 4
   config.train.num_steps = (6,)
   config.train.log_every = 2

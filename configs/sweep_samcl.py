@@ -35,22 +35,16 @@ def get_config() -> config_dict.ConfigDict:
   """The comparison, and what each part of it is due to."""
   config = _sweep.create_sweep()
   groups, values = config.groups, _sweep.values
-  groups.main = _group(_METHODS, seeds=range(5), orders=_ORDERS)
-  groups.capacity = _group(
+  group = _sweep.make_group('samcl', 'configs/samcl_small.py', _ORDERS)
+  groups.main = group(_METHODS, seeds=range(5), orders=_ORDERS)
+  groups.capacity = group(
     ('samcl', 'er'), variants=values('memory.capacity', 5, 10, 20, 50)
   )
-  groups.sharpness = _group(
+  groups.sharpness = group(
     ('samcl',), variants=('sam.rho=0.0', 'sam.adaptive=False')
   )
-  groups.reptile = _group(
-    ('samcl',), variants=values('reptile.beta', 0.25, 1.0)
-  )
-  groups.alpha = _group(
+  groups.reptile = group(('samcl',), variants=values('reptile.beta', 0.25, 1.0))
+  groups.alpha = group(
     ('smg_er',), variants=values('alignment.alpha', 0.0, 0.05, 0.2)
   )
   return config
-
-
-def _group(methods: tuple, **fields) -> dict:
-  fields = {'orders': _ORDERS[:1]} | fields
-  return _sweep.group('samcl', 'configs/samcl_small.py', methods, **fields)

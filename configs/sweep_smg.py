@@ -36,22 +36,23 @@ def get_config() -> config_dict.ConfigDict:
   """The comparison, and what each part of it is due to."""
   config = _sweep.create_sweep()
   groups, values = config.groups, _sweep.values
-  groups.main = _group(_METHODS, seeds=range(5), orders=_ORDERS)
+  group = _sweep.make_group('smg', 'configs/smg_small.py', _ORDERS)
+  groups.main = group(_METHODS, seeds=range(5), orders=_ORDERS)
   # What a simulated appearance does without any alignment.
-  groups.shift = _group(
+  groups.shift = group(
     ('joint', 'er'),
     seeds=range(5),
     orders=_ORDERS,
     variants=('train.shift_share=0.5',),
   )
-  groups.alpha = _group(
+  groups.alpha = group(
     ('smg_er',), variants=values('alignment.alpha', 0.0, 0.05, 0.2, 0.5)
   )
-  groups.order = _group(
+  groups.order = group(
     ('smg_er',),
     variants=values('alignment.arbitrary_order', 'forward', 'symmetric'),
   )
-  groups.parts = _group(
+  groups.parts = group(
     ('smg_er',),
     variants=(
       'alignment.orientational_weight=1.0 alignment.arbitrary_weight=0.0',
@@ -59,21 +60,17 @@ def get_config() -> config_dict.ConfigDict:
       'alignment.orientational_weight=0.0 alignment.arbitrary_weight=0.0',
     ),
   )
-  groups.kept = _group(
-    ('smg', 'smg_er'), variants=values('memory.num_kept', 5, 10, 20)
+  groups.generated = group(
+    ('smg',), variants=values('diffusion.num_kept', 5, 10, 20)
   )
-  groups.capacity = _group(
+  groups.kept = group(
+    ('smg_er',), variants=values('memory.num_kept', 5, 10, 48)
+  )
+  groups.capacity = group(
     ('er', 'samcl'), variants=values('memory.capacity', 15, 30, 60)
   )
-  groups.sharpness = _group(
+  groups.sharpness = group(
     ('samcl',), variants=('sam.rho=0.0', 'sam.adaptive=False')
   )
-  groups.reptile = _group(
-    ('samcl',), variants=values('reptile.beta', 0.25, 1.0)
-  )
+  groups.reptile = group(('samcl',), variants=values('reptile.beta', 0.25, 1.0))
   return config
-
-
-def _group(methods: tuple, **fields) -> dict:
-  fields = {'orders': _ORDERS[:1]} | fields
-  return _sweep.group('smg', 'configs/smg_small.py', methods, **fields)

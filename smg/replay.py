@@ -63,6 +63,7 @@ class SiteModulatedDiffusion:
     settings: settings_lib.Settings,
   ):
     self.num_steps, self.batch_size = settings.num_steps, settings.batch_size
+    self.num_kept = settings.num_kept
     self._settings, self._segment = settings, segment
     self._network, self._classes = network, tuple(classes)
     self._codec = pairs.Codec(classes, with_labels=settings.labels == 'joint')
@@ -77,13 +78,13 @@ class SiteModulatedDiffusion:
       )
       for trunk in (True, False)
     }
-    self._sample = diffusion.make_ddim(self._apply, **common)
+    self._sample = diffusion.make_ddim(self._apply, eta=settings.eta, **common)
+    self._init = jax.jit(network.init)
     self._update = jax.jit(self._make_update, static_argnames='first')
 
   def init(self, key: jax.Array) -> GeneratorState:
     x, t = jnp.zeros((1, *self._shape)), jnp.zeros(1)
-    params = jax.jit(self._network.init)(key, x, t, jnp.zeros(1, int))
-    params = params['params']
+    params = self._init(key, x, t, jnp.zeros(1, int))['params']
     return self._fresh(
       params, jnp.tile(jnp.array([[1.0, 0.0]]), (self._network.num_sites, 1))
     )

@@ -14,12 +14,14 @@ _CHOICES = {
 _LEAST = {
   'num_steps': 1,
   'batch_size': 1,
+  'num_kept': 1,
   'sample_steps': 1,
   'chunk': 1,
   'oversample': 1,
   'lr': 0,
   'agreement': 0,
   'area_margin': 0,
+  'eta': 0,
   'distill_weight': 0,
 }
 
@@ -31,6 +33,7 @@ class Settings:
   Attributes:
     num_steps: of each stage.
     batch_size: cases per step.
+    num_kept: cases drawn of each site when it is left.
     lr: of Adam, falling to 0 over a stage as a cosine.
     ema_decay: of the averaged weights, which draw the samples.
     prediction: 'v' or 'eps'.
@@ -43,6 +46,7 @@ class Settings:
     labels: 'joint' generates them with the image; 'pseudo' takes those of the
       segmenter.
     sample_steps: evaluations of the network per sample.
+    eta: 0 samples as DDIM does, 1 as DDPM; in between, in between.
     guidance: weight of the prompt, 1 for none.
     chunk: samples drawn at once.
     oversample: candidates per case wanted.
@@ -55,6 +59,7 @@ class Settings:
 
   num_steps: tuple[int, ...]
   batch_size: int = 16
+  num_kept: int = 8
   lr: float = 1e-3
   ema_decay: float = 0.99
   prediction: str = 'v'
@@ -63,6 +68,7 @@ class Settings:
   distill_weight: float = 1.0
   labels: str = 'joint'
   sample_steps: int = 50
+  eta: float = 0.0
   guidance: float = 1.0
   chunk: int = 32
   oversample: float = 1.5
@@ -82,3 +88,5 @@ class Settings:
         raise ValueError(
           f'diffusion.{field}: found {found}, must be >= {least}'
         )
+    if self.eta > 1:
+      raise ValueError(f'diffusion.eta: found {self.eta}, must be <= 1')

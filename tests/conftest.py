@@ -1,6 +1,10 @@
 """A harness stricter than production."""
 
 from collections.abc import Iterator
+import functools
+import os
+import shutil
+import tempfile
 
 import jax
 import pytest
@@ -14,6 +18,22 @@ pytest.register_assert_rewrite(
 )
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_debug_key_reuse', True)
+
+_CACHE = 'JAX_COMPILATION_CACHE_DIR'
+_MIN_SECONDS = 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'
+
+
+def pytest_configure(config: pytest.Config) -> None:
+  """What is compiled once serves all tests, workers and binaries they start."""
+  if not os.environ.get(_CACHE):
+    os.environ[_CACHE] = tempfile.mkdtemp(prefix='compiled_')
+    config.add_cleanup(
+      functools.partial(shutil.rmtree, os.environ[_CACHE], ignore_errors=True)
+    )
+  os.environ.setdefault(_MIN_SECONDS, '0.2')
+  jax.config.update('jax_compilation_cache_dir', os.environ[_CACHE])
+  seconds = float(os.environ[_MIN_SECONDS])
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', seconds)
 
 
 @pytest.fixture

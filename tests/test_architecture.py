@@ -11,7 +11,7 @@ ALLOWED = {
   'common': {'common'},
   'samcl': {'common', 'samcl'},
   'smg': {'common', 'smg'},
-  'configs': {'configs', 'ml_collections'},
+  'configs': {'collections', 'configs', 'ml_collections'},
 }
 ONLY_IN = {
   'orbax': {'common/checkpoint.py'},

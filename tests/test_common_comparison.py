@@ -6,13 +6,13 @@ import pathlib
 import numpy as np
 import pytest
 
-from common import comparison, errors, grid, run_files
+from common import comparison, errors, grid, grouping, run_files
 from configs import sweep_samcl, sweep_smg
 from tests import run_folders
 
 
 def _find(folder: pathlib.Path):
-  return comparison.find([folder])
+  return grouping.find([folder])
 
 
 def test_seeds_and_orders_are_runs_of_one_row(tmp_path):
@@ -88,7 +88,7 @@ def test_no_method_of_the_sweeps_drops_out(tmp_path):
       config = {'train.shift_share': '0.0'} | flags
       config |= {'method': method, 'seed': seed}
       made.append(run_files.Run(config, results, {}, [], {}))
-    (study,), doubles = comparison.studies(made)
+    (study,), doubles = grouping.studies(made)
     assert not doubles
     names = {row.name for row in study.main_rows}
     assert names == {run.results['method'] for run in made}
@@ -115,7 +115,7 @@ def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
   (tmp_path / 'bare' / 'per_case.csv').write_text(
     'stage,site,case,label,metric,value\n'
   )
-  (study,), left_out = comparison.find(
+  (study,), left_out = grouping.find(
     [tmp_path / n for n in ('good', 'same', 'half', 'torn', 'empty', 'bare')]
   )
   assert [len(row.runs) for row in study.rows] == [1]

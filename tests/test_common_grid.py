@@ -10,10 +10,11 @@ from ml_collections import config_dict
 import pytest
 
 from common import errors, grid, launchers, sweep
-from configs import sweep_samcl, sweep_smg, sweep_tiny
+from configs import sweep_realdata, sweep_samcl, sweep_smg, sweep_tiny
 from tests import binaries
 
 OUT = pathlib.Path('out')
+CACHE = 'JAX_COMPILATION_CACHE_DIR'
 GROUP = {
   'problem': 'smg',
   'base': 'configs/smg_tiny.py',
@@ -71,7 +72,13 @@ def test_bad_groups_are_refused(change, message):
 
 
 @pytest.mark.parametrize(
-  ('module', 'count'), [(sweep_tiny, 8), (sweep_smg, 305), (sweep_samcl, 240)]
+  ('module', 'count'),
+  [
+    (sweep_tiny, 8),
+    (sweep_smg, 305),
+    (sweep_samcl, 240),
+    (sweep_realdata, 108),
+  ],
 )
 def test_the_sweeps_that_come_with_it(module, count):
   runs = grid.list_runs(module.get_config().groups.to_dict(), OUT)
@@ -160,7 +167,7 @@ def test_who_stops_early_lets_runs_save_and_starts_no_more(tmp_path):
   runs = [_run(folder / 'first', code), _run(folder / 'second', code)]
   quick = _run(folder / 'quick', 'pass')
   start = time.monotonic()
-  ended = launchers.local([runs[0], quick, runs[1]], 2)
+  ended = launchers.local([runs[0], quick, runs[1]], 2, tmp_path)
   assert next(ended)[0] is quick
   while not (folder / 'state.on').exists():
     time.sleep(0.05)
@@ -171,9 +178,23 @@ def test_who_stops_early_lets_runs_save_and_starts_no_more(tmp_path):
 
 def test_a_run_that_cannot_be_started_is_one_that_failed(tmp_path):
   run = grid.Run(tmp_path / 'a' / 'b', ('no-such-program',))
-  ((found, _),) = launchers.local([run], 1)
+  ((found, _),) = launchers.local([run], 1, tmp_path)
   assert found is run and not run.finished
   assert 'not started' in launchers.log_path(run).read_text()
+
+
+def test_runs_share_what_they_compile(tmp_path, monkeypatch):
+  said = tmp_path / 'said'
+  code = (
+    'import os, pathlib; '
+    f"pathlib.Path({str(said)!r}).write_text(os.environ['{CACHE}'])"
+  )
+  for mine, expected in ((None, tmp_path / 'x'), ('/mine', '/mine')):
+    monkeypatch.delenv(CACHE, raising=False)
+    if mine:
+      monkeypatch.setenv(CACHE, mine)
+    list(launchers.local([_run(tmp_path / 'a', code)], 1, tmp_path / 'x'))
+    assert said.read_text() == str(expected)
 
 
 _ON_RAY = """

@@ -9,10 +9,11 @@ from PIL import Image
 import pytest
 
 from common import (
-  comparison,
-  comparison_figures,
+  comparison_scores,
+  comparison_style,
   comparison_table,
   errors,
+  grouping,
   report,
 )
 from tests import binaries, run_folders
@@ -117,7 +118,7 @@ def test_p_values_are_of_shared_orders_and_seeds(tmp_path):
   report.main([tmp_path], str(tmp_path / 'out'))
   text = (tmp_path / 'out' / 'report.html').read_text()
   assert re.search(r'row">er</th><td>2\*</td>', text)
-  (study,), _ = comparison.find([tmp_path])
+  (study,), _ = grouping.find([tmp_path])
   smg, er = (
     next(row for row in study.rows if row.method == m) for m in ('smg', 'er')
   )
@@ -200,10 +201,10 @@ def test_markup_in_names_is_shown_as_it_is(tmp_path):
 
 
 def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
-  (study,), _ = comparison.find([sweep])
+  (study,), _ = grouping.find([sweep])
   rows = [row for row in study.main_rows if row.method == 'er']
-  figure = comparison_figures.learnt_so_far(
-    rows, 'dice', {'er': comparison_figures.style(0)}
+  figure = comparison_scores.learnt_so_far(
+    rows, 'dice', {'er': comparison_style.style(0)}
   )
   (line, *_) = figure.axes[0].lines
   # After stage 1 the first site has score - .25, then both have score.
@@ -211,7 +212,7 @@ def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
 
 
 def test_more_methods_than_colours_are_told_apart():
-  styles = [tuple(comparison_figures.style(i).items()) for i in range(20)]
+  styles = [tuple(comparison_style.style(i).items()) for i in range(20)]
   assert len(set(styles)) == 20
 
 

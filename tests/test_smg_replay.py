@@ -10,7 +10,7 @@ import pytest
 from common import errors
 from common import memory as memory_lib
 from common import train_state as ts
-from smg import denoiser, pairs, replay, settings
+from smg import denoiser, diffusion, pairs, replay, settings
 
 SIDES, NUM_SITES = (8, 8), 3
 SETTINGS = settings.Settings(
@@ -273,6 +273,21 @@ def test_samples_that_are_not_finite_stop_the_run():
     generator.draw(state, 0, 4, jax.random.key(5))
 
 
+@pytest.mark.parametrize(
+  ('eta', 'make'), [(0.0, diffusion.make_ddim), (1.0, diffusion.make_ddpm)]
+)
+def test_eta_chooses_the_sampler(eta, make):
+  generator, key = _generator(eta=eta), jax.random.key(5)
+  held = _stages('distill')[1].generator
+  x = make(generator._apply, null_site=NUM_SITES)(
+    held.average, key, jnp.full(4, 1), (*SIDES, 3), num_steps=3
+  )
+  expected = pairs.Codec((1, 2)).decode(x)
+  found = generator.sample(held, 1, 4, key)
+  for a, b in zip(found, expected, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
 def test_pseudo_labels_are_the_segmenters():
   segment = lambda p, x: np.full((len(x), *SIDES), 2, np.uint8)  # noqa: E731
   generator = _generator(segment, labels='pseudo')
@@ -287,7 +302,10 @@ def test_pseudo_labels_are_the_segmenters():
     ('labels', 'none', "labels: found 'none', allowed: joint, pseudo"),
     ('prediction', 'x', "prediction: found 'x', allowed: v, eps"),
     ('oversample', 0.5, 'oversample: found 0.5, must be >= 1'),
+    ('num_kept', 0, 'num_kept: found 0, must be >= 1'),
     ('sample_steps', 0, 'sample_steps: found 0, must be >= 1'),
+    ('eta', -0.1, 'eta: found -0.1, must be >= 0'),
+    ('eta', 1.1, 'eta: found 1.1, must be <= 1'),
   ],
 )
 def test_bad_settings_are_refused(field, value, message):

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from common import memory as memory_lib
 from common import train_state as ts
 from common import tree
 from common.rules import agreement, alignment, descent, pseudo_domains
@@ -57,7 +56,7 @@ MakeBatches = Callable[
 
 def make_batches(
   split: pseudo_domains.Split,
-  draw: Callable[[memory_lib.Memory, int, jax.Array], ts.Batch] | None,
+  draw: ts.DrawFn | None,
 ) -> MakeBatches:
   """The batches of one step.
 

@@ -1,0 +1,175 @@
+"""Plots of many runs: R, its course over the stages, and every case."""
+
+import collections
+from collections.abc import Sequence
+
+from matplotlib import figure as mpl_figure
+import numpy as np
+
+from common import comparison, comparison_style, figures, run_files
+
+
+def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
+  """A small heat map of the mean R of each row."""
+  tables = _mean_scores(rows, metric)
+  columns = min(4, len(tables))
+  lines = -(-len(tables) // columns)
+  values = np.concatenate([s.matrix.ravel() for s in tables.values()])
+  low, high = np.nanmin(values), np.nanmax(values)
+  any_scores = next(iter(tables.values()))
+  num_sites, num_stages = len(any_scores.sites), len(any_scores.matrix)
+  figure = mpl_figure.Figure(
+    figsize=(
+      0.8 + columns * (0.6 + 0.42 * num_sites),
+      lines * (0.95 + 0.3 * num_stages) + 0.7,
+    ),
+    layout='constrained',
+  )
+  panels = figure.subplots(lines, columns, squeeze=False)
+  for axes in panels.ravel()[len(tables) :]:
+    axes.axis('off')
+  shades = None
+  for axes, (name, scores) in zip(panels.ravel(), tables.items(), strict=False):
+    shades = axes.imshow(
+      scores.matrix,
+      cmap='cividis' if scores.higher_is_better else 'cividis_r',
+      vmin=low,
+      vmax=high,
+      aspect='auto',
+    )
+    axes.set_title(figures.plain(name), fontsize=9)
+    names = [figures.plain(site) for site in scores.sites]
+    axes.set_xticks(range(num_sites), names, rotation=90, fontsize=7)
+    stages = [str(t + 1) for t in range(len(scores.matrix))]
+    axes.set_yticks(range(len(stages)), stages, fontsize=7)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for place, value in np.ndenumerate(scores.matrix):
+      if np.isnan(value):
+        continue
+      face = shades.to_rgba(value)
+      light = np.dot(face[:3], (0.299, 0.587, 0.114)) > 0.5
+      axes.text(
+        place[1],
+        place[0],
+        _short(value),
+        ha='center',
+        va='center',
+        fontsize=6.5,
+        color='black' if light else 'white',
+      )
+  figure.supylabel('after stage', fontsize=9)
+  figure.colorbar(shades, ax=panels, label=any_scores.axis_label, aspect=30)
+  return figure
+
+
+def learnt_so_far(
+  rows: Sequence[comparison.Row], metric: str, styles: comparison_style.Styles
+) -> mpl_figure.Figure:
+  """Mean score of the sites learnt so far over the stages.
+
+  A stage is left out where a run has no score yet, for another order would be
+  all that is left there.
+  """
+
+  def curve(run: run_files.Run) -> np.ndarray:
+    table = run.scores[metric].matrix
+    return np.array([_nanmean(table[t, : t + 1]) for t in range(len(table))])
+
+  figure = mpl_figure.Figure(figsize=(7.4, 4.0), layout='constrained')
+  axes = figure.add_subplot()
+  for row in rows:
+    found = np.array([curve(run) for run in row.runs])
+    stages = np.arange(1, found.shape[1] + 1)
+    mean = found.mean(axis=0)
+    name, look = figures.plain(row.name), styles[row.name]
+    axes.plot(stages, mean, marker='o', markersize=3.5, label=name, **look)
+    if len(found) > 1:
+      sd = found.std(axis=0, ddof=1)
+      band = {'color': look['color'], 'alpha': 0.1, 'linewidth': 0}
+      axes.fill_between(stages, mean - sd, mean + sd, **band)
+  axes.set_xticks(stages)
+  axes.set_xlabel('stage')
+  axes.set_ylabel(rows[0].runs[0].scores[metric].axis_label)
+  figures.tidy(axes)
+  figure.legend(loc='outside right upper', frameon=False, fontsize=9)
+  return figure
+
+
+def violins(
+  rows: Sequence[comparison.Row], metric: str, styles: comparison_style.Styles
+) -> mpl_figure.Figure:
+  """Every case of every site, a violin for each row."""
+  scores = rows[0].runs[0].scores[metric]
+  sites = [*sorted(scores.sites[: scores.num_stream])]
+  sites += scores.sites[scores.num_stream :]
+  found = {
+    row.name: comparison.case_scores(row.runs, metric, sites) for row in rows
+  }
+  scored = {site for cases in found.values() for site, _ in cases}
+  sites = [site for site in sites if site in scored]
+  figure = mpl_figure.Figure(
+    figsize=(1.6 + 1.75 * len(sites), 1.1 + 0.3 * len(rows)),
+    layout='constrained',
+  )
+  panels = figure.subplots(1, len(sites), sharey=True, squeeze=False)[0]
+  for axes, site in zip(panels, sites, strict=True):
+    for place, row in enumerate(rows):
+      values = [v for (where, _), v in found[row.name].items() if where == site]
+      if not values:
+        continue
+      color = styles[row.name]['color']
+      if len(values) > 2 and np.ptp(values) > 0:
+        (body,) = axes.violinplot(
+          values,
+          [place],
+          orientation='horizontal',
+          widths=0.8,
+          showextrema=False,
+        )['bodies']
+        body.set(facecolor=color, alpha=0.35)
+      axes.plot(values, np.full(len(values), place), '|', color=color, ms=5)
+      axes.plot(
+        [np.median(values)] * 2, [place - 0.3, place + 0.3], color='black'
+      )
+    unseen = site in scores.sites[scores.num_stream :]
+    title = figures.plain(site) + (' (unseen)' if unseen else '')
+    axes.set_title(title, fontsize=9)
+    axes.grid(axis='x', color='#E4E4E4', linewidth=0.7)
+    axes.spines[['top', 'right']].set_visible(False)
+  names = [figures.plain(row.name) for row in rows]
+  panels[0].set_yticks(range(len(rows)), names)
+  panels[0].invert_yaxis()
+  figure.supxlabel(scores.axis_label, fontsize=9)
+  return figure
+
+
+def _mean_scores(
+  rows: Sequence[comparison.Row], metric: str
+) -> dict[str, figures.Scores]:
+  """Row -> mean R of the order that most runs of all rows have."""
+  orders = collections.Counter(
+    order for row in rows for order, _ in map(comparison.cell, row.runs)
+  )
+  ((wanted, _),) = orders.most_common(1)
+  tables = {}
+  for row in rows:
+    scores = [
+      run.scores[metric]
+      for run in row.runs
+      if comparison.cell(run)[0] == wanted
+    ]
+    if scores:
+      mean = np.mean([one.matrix for one in scores], axis=0)
+      tables[row.name] = scores[0]._replace(matrix=mean)
+  return tables
+
+
+def _nanmean(values: np.ndarray) -> float:
+  known = values[~np.isnan(values)]
+  return float(known.mean()) if known.size else np.nan
+
+
+def _short(value: float) -> str:
+  text = f'{value:.2f}'
+  return text.removeprefix('0') if abs(value) < 1 else f'{value:.3g}'

@@ -1,0 +1,77 @@
+"""Plots of many runs: ACC against unseen, and over the values of a field."""
+
+from collections.abc import Sequence
+
+from matplotlib import figure as mpl_figure
+import numpy as np
+
+from common import comparison, comparison_style, figures
+
+
+def trade_off(
+  rows: Sequence[comparison.Row], metric: str, styles: comparison_style.Styles
+) -> mpl_figure.Figure:
+  """ACC against unseen, a point for each row."""
+  figure = mpl_figure.Figure(figsize=(6.4, 4.8), layout='constrained')
+  axes = figure.add_subplot()
+  for number, row in enumerate(rows):
+    x, y = (row.summary(metric, name) for name in ('ACC', 'unseen'))
+    axes.errorbar(
+      x.mean(),
+      y.mean(),
+      xerr=_spread(x),
+      yerr=_spread(y),
+      marker='osD^vP*X'[number % 8],
+      color=styles[row.name]['color'],
+      linestyle='',
+      elinewidth=0.8,
+      label=figures.plain(row.name),
+    )
+  axes.set_xlabel(f'ACC ({figures.plain(metric)})')
+  axes.set_ylabel(f'unseen ({figures.plain(metric)})')
+  figures.tidy(axes)
+  figure.legend(loc='outside right upper', frameon=False, fontsize=9)
+  return figure
+
+
+def ablation(
+  rows: Sequence[comparison.Row], field: str, metric: str
+) -> mpl_figure.Figure | None:
+  """Summaries over the values of a field; None where there are too few."""
+  values = [_value(row, field) for row in rows]
+  if len(rows) < 2 or ' ' in field:
+    return None
+  numeric = all(isinstance(value, (int, float)) for value in values)
+  order = sorted(range(len(rows)), key=lambda i: values[i] if numeric else i)
+  names = [str(values[i]) for i in order]
+  figure = mpl_figure.Figure(figsize=(5.2, 3.2), layout='constrained')
+  axes = figure.add_subplot()
+  for number, summary in enumerate(('ACC', 'unseen')):
+    found = [rows[i].summary(metric, summary) for i in order]
+    if not all(x.size for x in found):
+      continue
+    axes.errorbar(
+      range(len(found)),
+      [x.mean() for x in found],
+      yerr=[_spread(x) for x in found],
+      marker='os'[number],
+      linestyle='-' if numeric else '',
+      capsize=3,
+      label=summary,
+      color=figures.PALETTE[number],
+    )
+  axes.set_xticks(range(len(names)), [figures.plain(name) for name in names])
+  axes.set_xlim(-0.5, len(names) - 0.5)
+  axes.set_xlabel(figures.plain(f'{rows[0].method}: {field}'))
+  axes.set_ylabel(figures.plain(metric))
+  figures.tidy(axes)
+  axes.legend(frameon=False, fontsize=9)
+  return figure
+
+
+def _value(row: comparison.Row, field: str):
+  return comparison.flatten(row.runs[0].config).get(field)
+
+
+def _spread(values: np.ndarray) -> float:
+  return float(values.std(ddof=1)) if values.size > 1 else 0.0

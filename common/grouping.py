@@ -1,0 +1,178 @@
+"""Which finished runs can be compared, and by what name each is known."""
+
+import collections
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from common import comparison, errors, run_files
+
+
+def find(
+  folders: Sequence[pathlib.Path],
+) -> tuple[list[comparison.Study], list[str]]:
+  """Studies of the runs in or below some folders, and what was left out.
+
+  Raises:
+    InputError: no finished run is found.
+  """
+  runs, left_out = [], []
+  for folder in folders:
+    places = sorted(path.parent for path in folder.rglob('config.json'))
+    if not places:
+      left_out.append(f'{folder}: no run in it')
+    for place in places:
+      try:
+        if not (place / 'results.json').exists():
+          raise errors.InputError(f'{place}: not finished, no results.json')
+        run = run_files.load(place)
+        if not run.cases:
+          raise errors.InputError(f'{place}/per_case.csv: found no case')
+        runs.append(run)
+      except errors.InputError as error:
+        left_out.append(str(error))
+  found, doubles = studies(runs)
+  left_out += doubles
+  if not found:
+    raise errors.InputError(
+      f'found no finished run in {", ".join(map(str, folders))}: '
+      + '; '.join(left_out)
+    )
+  return found, left_out
+
+
+def studies(
+  runs: Sequence[run_files.Run],
+) -> tuple[list[comparison.Study], list[str]]:
+  """Runs whose scores mean the same, and which of them were there already."""
+  found, doubles = [], []
+  for _, same in comparison.group(runs, _definition):
+    rows, more = _rows(same)
+    found.append(comparison.Study(_title(same), tuple(rows)))
+    doubles += more
+  titles = collections.Counter(study.title for study in found)
+  for place, study in enumerate(found):
+    if titles[study.title] > 1:
+      title = f'{study.title} ({_told_apart(study, found)})'
+      found[place] = dataclasses.replace(study, title=title)
+  return found, doubles
+
+
+def _rows(
+  runs: Sequence[run_files.Run],
+) -> tuple[list[comparison.Row], list[str]]:
+  rows, doubles = [], []
+  for method, of_method in comparison.group(
+    runs, lambda run: run.results['method']
+  ):
+    name = _namer(of_method, runs)
+    for variant, same in comparison.group(of_method, name):
+      first: dict[tuple, run_files.Run] = {}
+      for run in same:
+        known = first.setdefault(comparison.cell(run), run)
+        if known is not run:
+          doubles.append(
+            f'{run.folder}: same method, order and seed as {known.folder}'
+          )
+      rows.append(comparison.Row(method, variant, tuple(first.values())))
+  return rows, doubles
+
+
+def _namer(
+  runs: Sequence[run_files.Run], everyone: Sequence[run_files.Run]
+) -> Callable[[run_files.Run], tuple[str, ...]]:
+  """A run's fields that are not as most runs of its method have them.
+
+  Where as many have one value as another, that of most runs of all methods.
+  """
+  configs = [comparison.flatten(run.config) for run in runs]
+  others = [comparison.flatten(run.config) for run in everyone]
+  fields = sorted(
+    set().union(*configs) - set(comparison.IDLE) - set(comparison.FREE)
+  )
+  usual = {
+    field: _majority(_said(configs, field)) or _majority(_said(others, field))
+    for field in fields
+  }
+
+  def name(run: run_files.Run) -> tuple[str, ...]:
+    config = comparison.flatten(run.config)
+    return tuple(
+      f'{field}={config.get(field)}'
+      for field in fields
+      if json.dumps(config.get(field)) != usual[field]
+    )
+
+  return name
+
+
+def _said(configs: Sequence[Mapping[str, Any]], field: str) -> list[str]:
+  return [json.dumps(config.get(field)) for config in configs]
+
+
+def _majority(values: Sequence[str]) -> str | None:
+  """The most frequent one, None if two are."""
+  (first, count), *rest = collections.Counter(values).most_common(2)
+  return None if rest and rest[0][1] == count else first
+
+
+def _definition(run: run_files.Run) -> str:
+  """Equal for runs whose scores mean the same."""
+  return json.dumps(_meaning(run), sort_keys=True)
+
+
+def _meaning(run: run_files.Run) -> dict[str, Any]:
+  """All that scores mean something by."""
+  config = comparison.flatten(run.config)
+  data = {
+    name: value
+    for name, value in config.items()
+    if name.split('.')[0] in ('data', 'sites', 'tasks', 'native')
+    and name not in comparison.IDLE
+  }
+  metrics = {
+    f'unit of {name}': (scores.unit, scores.higher_is_better)
+    for name, scores in run.scores.items()
+  }
+  cases = sorted(
+    {(site, case) for stage, site, case, _ in run.cases if not stage}
+  )
+  sites = {k: sorted(run.results[k]) for k in ('stream', 'unseen')}
+  return (
+    data
+    | metrics
+    | sites
+    | {
+      'problem': run.results['problem'],
+      'stages': len(next(iter(run.scores.values())).matrix)
+      if run.scores
+      else 0,
+      'test cases': cases,
+    }
+  )
+
+
+def _told_apart(
+  study: comparison.Study, others: Sequence[comparison.Study]
+) -> str:
+  """What a study of the same sites as others has of its own."""
+  mine, *rest = (
+    _meaning(one.rows[0].runs[0])
+    for one in (study, *(o for o in others if o is not study))
+  )
+  rest = [other for other in rest if other['stream'] == mine['stream']]
+  said = []
+  for name, value in mine.items():
+    if any(other.get(name) != value for other in rest):
+      text = str(value)
+      said.append(f'{name} {text if len(text) < 40 else "others"}')
+  return ', '.join(said) or 'other metrics'
+
+
+def _title(runs: Sequence[run_files.Run]) -> str:
+  results = runs[0].results
+  text = f'{results["problem"]}: {", ".join(sorted(results["stream"]))}'
+  unseen = ', '.join(sorted(results['unseen']))
+  return f'{text}; unseen {unseen}' if unseen else text

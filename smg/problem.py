@@ -63,13 +63,13 @@ class Segmentation:
     self.objective = losses.make_objective(classes=self.classes, **loss)
     self.loss = problem_lib.make_loss(self.output, self.objective)
     self.shift = _on_images(augment.make_shift(appearance))
-    self._init = jax.jit(self._network.init)
+    self._create_params = jax.jit(lambda *args: network.init(*args)['params'])
     self._segment = jax.jit(self._classify)
     self.generator = make_generator(self)
 
   def init(self, key: jax.Array) -> ts.Params:
     x = jnp.zeros((1, *self.image_shape))
-    return self._init(key, x)['params']
+    return self._create_params(key, x)
 
   def output(self, params: ts.Params, batch: ts.Batch) -> jax.Array:
     """Logits (b, *s, 1 + classes)."""

@@ -79,12 +79,12 @@ class SiteModulatedDiffusion:
       for trunk in (True, False)
     }
     self._sample = diffusion.make_ddim(self._apply, eta=settings.eta, **common)
-    self._init = jax.jit(network.init)
+    self._create_params = jax.jit(lambda *args: network.init(*args)['params'])
     self._update = jax.jit(self._make_update, static_argnames='first')
 
   def init(self, key: jax.Array) -> GeneratorState:
     x, t = jnp.zeros((1, *self._shape)), jnp.zeros(1)
-    params = self._init(key, x, t, jnp.zeros(1, int))['params']
+    params = self._create_params(key, x, t, jnp.zeros(1, int))
     return self._fresh(
       params, jnp.tile(jnp.array([[1.0, 0.0]]), (self._network.num_sites, 1))
     )

@@ -36,6 +36,13 @@ def pytest_configure(config: pytest.Config) -> None:
   jax.config.update('jax_persistent_cache_min_compile_time_secs', seconds)
 
 
+@pytest.fixture(scope='module', autouse=True)
+def _forget() -> Iterator[None]:
+  """What is compiled stays on the disk; held by a worker it grows to GiB."""
+  yield
+  jax.clear_caches()
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
   """Double precision within one test."""

@@ -171,5 +171,6 @@ def _nanmean(values: np.ndarray) -> float:
 
 
 def _short(value: float) -> str:
-  text = f'{value:.2f}'
-  return text.removeprefix('0') if abs(value) < 1 else f'{value:.3g}'
+  if abs(value) < 1:
+    return f'{value:.2f}'.replace('0.', '.')
+  return f'{value:.2f}' if abs(value) < 10 else f'{value:.1f}'

@@ -78,19 +78,20 @@ def costs(
     }
     for field in names
   }
-  if not any(values for by_row in found.values() for values in by_row.values()):
+  known = [field for field in names if any(found[field].values())]
+  if not known:
     return
   figure = mpl_figure.Figure(
     figsize=(7.6, 1.0 + 0.28 * len(rows)), layout='constrained'
   )
-  panels = figure.subplots(1, len(names), sharey=True)
-  for axes, (field, label) in zip(panels, names.items(), strict=True):
+  panels = figure.subplots(1, len(known), sharey=True, squeeze=False)[0]
+  for axes, field in zip(panels, known, strict=True):
     for place, row in enumerate(rows):
       if values := found[field][row.name]:
         value = float(np.median(values))
         axes.barh(place, value, color=styles[row.name]['color'], height=0.7)
         axes.text(value, place, f' {value:.3g}', va='center', fontsize=8)
-    axes.set_xlabel(label)
+    axes.set_xlabel(names[field])
     axes.margins(x=0.15)
     axes.spines[['top', 'right']].set_visible(False)
   panels[0].set_yticks(range(len(rows)), [figures.plain(r.name) for r in rows])

@@ -172,6 +172,7 @@ def stage_curves(scores: Scores) -> mpl_figure.Figure:
   axes.set_xticks(range(len(table)), names, rotation=_tilt(names))
   axes.set_xlim(-0.3, len(table) - 0.7)
   axes.set_ylabel(scores.axis_label)
+  _start_at_zero(axes, table)
   tidy(axes)
   figure.legend(loc='outside right upper', frameon=False, fontsize=9)
   return figure
@@ -205,6 +206,7 @@ def case_boxes(
   axes.set_xticks(range(num_sites), names, rotation=_tilt(names))
   axes.set_xlim(-0.6, num_sites - 0.4)
   axes.set_ylabel(scores.axis_label)
+  _start_at_zero(axes, np.concatenate([*before, *after]))
   tidy(axes)
   figure.legend(loc='outside upper center', ncols=2, frameon=False)
   return figure
@@ -264,7 +266,14 @@ def _limits(table: np.ndarray) -> tuple[float, float]:
   if not known.size:
     return 0.0, 1.0
   low, high = float(known.min()), float(known.max())
-  return (low, high) if high > low else (low - 0.5, high + 0.5)
+  return (low, high) if high > low else (low, low + 1)
+
+
+def _start_at_zero(axes: mpl_axes.Axes, values: np.ndarray) -> None:
+  """No room for values below zero where there are none."""
+  bottom, top = axes.get_ylim()
+  if bottom < 0 <= np.nanmin(values, initial=np.inf):
+    axes.set_ylim(bottom=-0.03 * top)
 
 
 def _site_names(scores: Scores) -> list[str]:

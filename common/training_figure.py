@@ -126,7 +126,11 @@ def _set_scale(axes: mpl_axes.Axes, values: np.ndarray) -> None:
   if values.min() > 0 and sizes.max() > 30 * sizes.min():
     axes.set_yscale('log')
   elif sizes.max() > 30 * np.median(sizes):
-    axes.set_yscale('symlog', linthresh=np.median(sizes))
+    # A power of ten, so that no tick stands between it and zero.
+    linear = 10.0 ** np.round(np.log10(np.median(sizes)))
+    axes.set_yscale('symlog', linthresh=linear)
+    if values.min() >= 0:
+      axes.set_ylim(bottom=0)
 
 
 def _name_stages(

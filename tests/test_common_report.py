@@ -12,6 +12,7 @@ from common import (
   comparison_scores,
   comparison_style,
   comparison_table,
+  comparison_training,
   errors,
   grouping,
   report,
@@ -209,6 +210,19 @@ def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
   (line, *_) = figure.axes[0].lines
   # After stage 1 the first site has score - .25, then both have score.
   np.testing.assert_allclose(line.get_ydata(), [0.385, 0.635])
+
+
+def test_what_no_run_measured_has_no_panel(sweep):
+  (study,), _ = grouping.find([sweep])
+  rows = study.main_rows
+  styles = {row.name: comparison_style.style(0) for row in rows}
+  labels = []
+  for row in rows:
+    for run in row.runs:
+      run.results['step_s'] = None
+  for _, figure, _ in comparison_training.costs(rows, styles):
+    labels += [axes.get_xlabel() for axes in figure.axes]
+  assert labels == ['peak memory, GiB']
 
 
 def test_more_methods_than_colours_are_told_apart():

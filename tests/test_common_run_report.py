@@ -203,6 +203,24 @@ def test_bright_is_better(higher_is_better: bool):
   assert (largest > smallest) == higher_is_better
 
 
+@pytest.mark.parametrize('value', [0.0, 2.0])
+def test_where_all_is_the_same_no_axis_goes_below_zero(value):
+  scores = _scores(higher_is_better=False)
+  scores = scores._replace(
+    matrix=np.full_like(scores.matrix, value),
+    untrained=np.full_like(scores.untrained, value),
+  )
+  bar = figures.heat_map(scores).axes[1]
+  np.testing.assert_allclose(bar.get_ylim(), [value, value + 1])
+  cases = [np.full(2, value)] * 3
+  for figure in (
+    figures.stage_curves(scores),
+    figures.case_boxes(scores, cases, cases),
+  ):
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom >= -0.04 * top and bottom < value < top
+
+
 def test_stage_curves_ring_the_stage_trained_on():
   axes = figures.stage_curves(_scores()).axes[0]
   lines = [line.get_xydata().tolist() for line in axes.lines]
@@ -241,6 +259,7 @@ def test_training_curves_break_between_stages():
     ((1, 2, 3, 40), 'log'),
     ((-1, 2, 3, 20), 'linear'),
     ((-1, 2, 3, 90), 'symlog'),
+    ((0, 2, 3, 120), 'symlog'),
     ((0, 0, 0), 'linear'),
     ((None, None), 'linear'),
   ],
@@ -250,7 +269,11 @@ def test_a_few_large_values_do_not_hide_the_rest(values, scale):
     {'stage': 1, 'site': 's', 'step': step, 'norm/grad': value}
     for step, value in enumerate(values)
   ]
-  assert training_figure.draw(log).axes[0].get_yscale() == scale
+  axes = training_figure.draw(log).axes[0]
+  assert axes.get_yscale() == scale
+  if scale == 'symlog':
+    assert (axes.get_ylim()[0] == 0) == (min(values) == 0)
+    assert axes.yaxis.get_transform().linthresh in (1.0, 10.0)
 
 
 def test_training_legend_shows_lines_also_where_a_stage_has_a_point():

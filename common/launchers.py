@@ -40,10 +40,14 @@ def local(
       shares.append(share)
 
   with futures.ThreadPoolExecutor(jobs) as pool:
-    tasks = [pool.submit(execute, run) for run in runs]
+    tasks = waiting = {pool.submit(execute, run) for run in runs}
     try:
-      for task in futures.as_completed(tasks):
-        yield task.result()
+      while waiting:
+        # Not for longer: a signal that comes to another thread, as after
+        # SIGCONT, is only seen by this one when it wakes.
+        done, waiting = futures.wait(waiting, 1.0, futures.FIRST_COMPLETED)
+        for task in done:
+          yield task.result()
     finally:
       for task in tasks:
         task.cancel()

@@ -2,6 +2,7 @@
 
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -174,6 +175,35 @@ def test_who_stops_early_lets_runs_save_and_starts_no_more(tmp_path):
   ended.close()
   assert (folder / 'state').read_text() == 'saved'
   assert time.monotonic() - start < 60
+
+
+_SUSPENDED = """
+import pathlib, sys
+from common import grid, launchers, sweep
+
+folder = pathlib.Path(sys.argv[1])
+run = grid.Run(folder / 'a', (sys.executable, '-c', sys.argv[2]))
+with sweep._sigterm_interrupts():
+  list(launchers.local([run], 1, folder))
+"""
+
+
+def test_a_sweep_that_is_ended_while_suspended_lets_its_run_save(tmp_path):
+  path = tmp_path / 'state'
+  code = _SAVES.format(path=str(path))
+  sweeping = subprocess.Popen(
+    [sys.executable, '-c', _SUSPENDED, tmp_path, code],
+    cwd=binaries.ROOT,
+    stderr=subprocess.DEVNULL,
+  )
+  while not path.with_name('state.on').exists():
+    assert sweeping.poll() is None
+    time.sleep(0.05)
+  for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
+    sweeping.send_signal(number)
+    time.sleep(0.2)
+  assert sweeping.wait(timeout=60) != 0
+  assert path.read_text() == 'saved'
 
 
 def test_a_run_that_cannot_be_started_is_one_that_failed(tmp_path):

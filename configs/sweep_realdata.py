@@ -6,7 +6,7 @@
       --config.groups.registration.flags=data.folder=REGISTRATION
     python -m common.report DIR --out=DIR/report
 
-The heads of the base configs say what the folders hold. A day on two cores.
+The heads of the base configs say what the folders hold.
 """
 
 from ml_collections import config_dict

@@ -20,13 +20,15 @@ def log_path(run: grid.Run) -> pathlib.Path:
   return run.folder.with_name(f'{run.folder.name}.log')
 
 
-def local(
-  runs: Sequence[grid.Run], jobs: int, compiled: pathlib.Path
-) -> Generator[Ended]:
+def compiled_path(run: grid.Run) -> pathlib.Path:
+  """What runs of a base config compile, for each other."""
+  return run.folder.with_name('compiled').absolute()
+
+
+def local(runs: Sequence[grid.Run], jobs: int) -> Generator[Ended]:
   """`jobs` processes side by side, each on its share of the cores.
 
-  Programs that one of them compiles are kept in `compiled` for the others. When
-  the caller stops, those that run are asked to save and end.
+  When the caller stops, those that run are asked to save and end.
   """
   cores = _cores()
   shares = [cores[i::jobs] or cores for i in range(jobs)]
@@ -35,7 +37,7 @@ def local(
   def execute(run: grid.Run) -> Ended:
     share = shares.pop()
     try:
-      return run, _execute(run, children, compiled, cores=share)
+      return run, _execute(run, children, cores=share)
     finally:
       shares.append(share)
 
@@ -55,11 +57,7 @@ def local(
 
 
 def on_ray(
-  runs: Sequence[grid.Run],
-  compiled: pathlib.Path,
-  *,
-  num_cpus: float,
-  num_gpus: float,
+  runs: Sequence[grid.Run], *, num_cpus: float, num_gpus: float
 ) -> Generator[Ended]:
   """A task of a Ray cluster for each run, which all see the same folders.
 
@@ -78,9 +76,8 @@ def on_ray(
   ray.init(log_to_driver=False)
   try:
     execute = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus)(_execute_there)
-    start = time.monotonic()
-    places = compiled, pathlib.Path.cwd()
-    waiting = {execute.remote(run, *places): run for run in runs}
+    here, start = pathlib.Path.cwd(), time.monotonic()
+    waiting = {execute.remote(run, here): run for run in runs}
     while waiting:
       (done,), _ = ray.wait(list(waiting))
       run = waiting.pop(done)
@@ -126,14 +123,13 @@ class _Children:
 def _execute(
   run: grid.Run,
   children: _Children,
-  compiled: pathlib.Path,
   *,
   cores: Sequence[int] = (),
   folder: pathlib.Path | None = None,
 ) -> float:
   """Runs one to its end, whatever that is; the seconds that it took."""
   start = time.monotonic()
-  shared = {'JAX_COMPILATION_CACHE_DIR': str(compiled.absolute())}
+  shared = {'JAX_COMPILATION_CACHE_DIR': str(compiled_path(run))}
   try:
     run.folder.parent.mkdir(parents=True, exist_ok=True)
     with open(log_path(run), 'ab') as log:
@@ -154,14 +150,12 @@ def _execute(
   return time.monotonic() - start
 
 
-def _execute_there(
-  run: grid.Run, compiled: pathlib.Path, folder: pathlib.Path
-) -> float:
+def _execute_there(run: grid.Run, folder: pathlib.Path) -> float:
   """In a worker, which is told by SIGTERM that its run has to save and end."""
   children = _Children()
   if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGTERM, lambda *_: children.end())
-  return _execute(run, children, compiled, folder=folder)
+  return _execute(run, children, folder=folder)
 
 
 def _cores() -> list[int]:

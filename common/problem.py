@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pathlib
 from typing import Any, NamedTuple, Protocol
 
+from flax import linen as nn
 import jax
 import numpy as np
 
@@ -110,6 +111,11 @@ def make_loss(output: ts.OutputFn, objective: ts.ObjectiveFn) -> ts.LossFn:
     return objective(output(params, batch), batch)
 
   return loss
+
+
+def make_create_params(network: nn.Module) -> Callable[..., ts.Params]:
+  """(key, inputs) -> initial parameters; compiled once, however often asked."""
+  return jax.jit(lambda *args: network.init(*args)['params'])
 
 
 def score(rows: Sequence[Row], metric: str) -> float:

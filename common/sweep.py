@@ -5,7 +5,7 @@
 writes DIR/runs.txt, a plain list of commands that any launcher can execute, one
 a line, and executes those whose results are not there yet. Started again it
 goes on; a run that fails does not stop the others. What they compile they share
-in DIR/compiled, unless JAX_COMPILATION_CACHE_DIR says another place.
+in DIR/*/compiled, unless JAX_COMPILATION_CACHE_DIR says another place.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -46,9 +46,7 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
       f'{len(runs) - len(waiting)} of them finished',
       flush=True,
     )
-    with contextlib.closing(
-      _launch(config, waiting, workdir / 'compiled')
-    ) as ended:
+    with contextlib.closing(_launch(config, waiting)) as ended:
       failed = _watch(len(waiting), ended)
   for run in failed:
     print(f'failed: {run.name}: {_last_line(run)}')
@@ -56,15 +54,13 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
 
 
 def _launch(
-  config: config_dict.ConfigDict,
-  runs: Sequence[grid.Run],
-  compiled: pathlib.Path,
+  config: config_dict.ConfigDict, runs: Sequence[grid.Run]
 ) -> Generator[launchers.Ended]:
   if config.launcher == 'local':
-    return launchers.local(runs, config.jobs, compiled)
+    return launchers.local(runs, config.jobs)
   if config.launcher == 'ray':
     return launchers.on_ray(
-      runs, compiled, num_cpus=config.num_cpus, num_gpus=config.num_gpus
+      runs, num_cpus=config.num_cpus, num_gpus=config.num_gpus
     )
   return (ended for ended in ())
 

@@ -80,7 +80,7 @@ class Registration:
     self.loss = problem_lib.make_loss(self.output, self.objective)
     self._deform = functools.partial(losses.deform, **transform)
     self.register = jax.jit(self._register)
-    self._create_params = jax.jit(lambda *args: network.init(*args)['params'])
+    self._create_params = problem_lib.make_create_params(network)
 
   def init(self, key: jax.Array) -> ts.Params:
     shape = (1, *self._tasks[0].shape, 2)

@@ -63,7 +63,7 @@ class Segmentation:
     self.objective = losses.make_objective(classes=self.classes, **loss)
     self.loss = problem_lib.make_loss(self.output, self.objective)
     self.shift = _on_images(augment.make_shift(appearance))
-    self._create_params = jax.jit(lambda *args: network.init(*args)['params'])
+    self._create_params = problem_lib.make_create_params(network)
     self._segment = jax.jit(self._classify)
     self.generator = make_generator(self)
 

@@ -17,6 +17,7 @@ import optax
 
 from common import errors
 from common import memory as memory_lib
+from common import problem as problem_lib
 from common import train_state as ts
 from smg import denoiser, diffusion, gate, pairs
 from smg import settings as settings_lib
@@ -79,7 +80,7 @@ class SiteModulatedDiffusion:
       for trunk in (True, False)
     }
     self._sample = diffusion.make_ddim(self._apply, eta=settings.eta, **common)
-    self._create_params = jax.jit(lambda *args: network.init(*args)['params'])
+    self._create_params = problem_lib.make_create_params(network)
     self._update = jax.jit(self._make_update, static_argnames='first')
 
   def init(self, key: jax.Array) -> GeneratorState:

@@ -168,7 +168,7 @@ def test_who_stops_early_lets_runs_save_and_starts_no_more(tmp_path):
   runs = [_run(folder / 'first', code), _run(folder / 'second', code)]
   quick = _run(folder / 'quick', 'pass')
   start = time.monotonic()
-  ended = launchers.local([runs[0], quick, runs[1]], 2, tmp_path)
+  ended = launchers.local([runs[0], quick, runs[1]], 2)
   assert next(ended)[0] is quick
   while not (folder / 'state.on').exists():
     time.sleep(0.05)
@@ -184,7 +184,7 @@ from common import grid, launchers, sweep
 folder = pathlib.Path(sys.argv[1])
 run = grid.Run(folder / 'a', (sys.executable, '-c', sys.argv[2]))
 with sweep._sigterm_interrupts():
-  list(launchers.local([run], 1, folder))
+  list(launchers.local([run], 1))
 """
 
 
@@ -208,7 +208,7 @@ def test_a_sweep_that_is_ended_while_suspended_lets_its_run_save(tmp_path):
 
 def test_a_run_that_cannot_be_started_is_one_that_failed(tmp_path):
   run = grid.Run(tmp_path / 'a' / 'b', ('no-such-program',))
-  ((found, _),) = launchers.local([run], 1, tmp_path)
+  ((found, _),) = launchers.local([run], 1)
   assert found is run and not run.finished
   assert 'not started' in launchers.log_path(run).read_text()
 
@@ -219,11 +219,11 @@ def test_runs_share_what_they_compile(tmp_path, monkeypatch):
     'import os, pathlib; '
     f"pathlib.Path({str(said)!r}).write_text(os.environ['{CACHE}'])"
   )
-  for mine, expected in ((None, tmp_path / 'x'), ('/mine', '/mine')):
+  for mine, expected in ((None, tmp_path / 'compiled'), ('/mine', '/mine')):
     monkeypatch.delenv(CACHE, raising=False)
     if mine:
       monkeypatch.setenv(CACHE, mine)
-    list(launchers.local([_run(tmp_path / 'a', code)], 1, tmp_path / 'x'))
+    list(launchers.local([_run(tmp_path / 'a', code)], 1))
     assert said.read_text() == str(expected)
 
 

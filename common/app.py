@@ -79,13 +79,33 @@ def checked_out(out: str) -> pathlib.Path:
   return pathlib.Path(out).expanduser()
 
 
+def read_config(arguments: Sequence[str]) -> config_dict.ConfigDict:
+  """The config that a binary started with these arguments works with."""
+  values, argv = flags.FlagValues(), ['', *arguments]
+  _define_in(values, argv)
+  values(argv)
+  return values.config
+
+
+def _define_in(
+  values: flags.FlagValues, argv: Sequence[str] | None = None
+) -> None:
+  config_flags.DEFINE_config_file(
+    'config',
+    None,
+    'Configuration: a file of configs/.',
+    flag_values=values,
+    sys_argv=argv,
+  )
+  flags.DEFINE_string(
+    'workdir', None, 'Folder that the run lives in.', flag_values=values
+  )
+
+
 def _define_flags() -> None:
   if 'workdir' in flags.FLAGS:
     return
-  config_flags.DEFINE_config_file(
-    'config', None, 'Configuration: a file of configs/.'
-  )
-  flags.DEFINE_string('workdir', None, 'Folder that the run lives in.')
+  _define_in(flags.FLAGS)
   for name in ('config', 'workdir'):
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 

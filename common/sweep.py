@@ -18,7 +18,7 @@ import time
 
 from ml_collections import config_dict
 
-from common import app, errors, files, grid, launchers
+from common import app, claim, errors, files, grid, launchers
 
 LAUNCHERS = ('local', 'ray', 'none')
 
@@ -27,7 +27,8 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
   """Executes the runs of `config.groups`; 1 if one of them failed.
 
   Raises:
-    InputError: a field of the config, or a folder that cannot be written to.
+    InputError: a field of the config, a folder that cannot be written to, or
+      one that holds a run of another config.
   """
   if config.launcher not in LAUNCHERS:
     raise errors.InputError(
@@ -39,6 +40,8 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
   runs = grid.list_runs(config.groups.to_dict(), workdir)
   waiting = [run for run in runs if not run.finished]
   with files.locked(workdir), _sigterm_interrupts():
+    for run in runs:
+      _check_claim(run)
     lines = [f'{shlex.join(run.command)}\n' for run in runs]
     files.write_text(workdir / 'runs.txt', ''.join(lines))
     print(
@@ -51,6 +54,13 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
   for run in failed:
     print(f'failed: {run.name}: {_last_line(run)}')
   return 1 if failed else 0
+
+
+def _check_claim(run: grid.Run) -> None:
+  """A run that ended before its base was changed must not pass as the new."""
+  if (run.folder / 'config.json').exists():
+    flags = [word for word in run.command if word.startswith('--')]
+    claim.check(run.folder, app.read_config(flags))
 
 
 def _launch(

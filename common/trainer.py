@@ -3,14 +3,22 @@
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
-import json
 import pathlib
 import signal
 import threading
 
 from ml_collections import config_dict
 
-from common import errors, files, methods, optim, results, run_report, stream
+from common import (
+  claim,
+  errors,
+  files,
+  methods,
+  optim,
+  results,
+  run_report,
+  stream,
+)
 from common import plan as plan_lib
 from common import problem as problem_lib
 from common import train_state as ts
@@ -51,7 +59,7 @@ def train(
     on_stage=lambda *at: problem.draw(at[0], workdir / 'figures', at[1]),
   )
   with files.locked(workdir), _sigterm(stopped):
-    _claim(workdir, config)
+    claim.take(workdir, config)
     finished = runner.run()
     if finished is None:
       print(f'stopped after a checkpoint; start again to go on: {workdir}')
@@ -232,41 +240,6 @@ def create_alignment(
   own = [field.name for field in dataclasses.fields(alignment.Strength)]
   strength = {name: fields.pop(name) for name in own}
   return aligned_rehearsal.Alignment(alignment.Strength(**strength), **fields)
-
-
-def _claim(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
-  """Writes config.json, or makes sure that the one there says the same."""
-  path = workdir / 'config.json'
-  wanted = json.loads(config.to_json())
-  if not path.exists():
-    files.write_text(path, json.dumps(wanted, indent=2) + '\n')
-    return
-  try:
-    found = json.loads(path.read_text('utf-8'))
-  except ValueError as error:
-    raise errors.InputError(f'{path}: no JSON ({error})') from error
-  differences = [
-    f'config.{name}: found {there!r} there, asked for {here!r}'
-    for name, there, here in _differences(found, wanted)
-  ]
-  if differences:
-    raise errors.InputError(
-      f'{path}: the folder holds a run of another config; '
-      + '; '.join(differences)
-      + '. Use the same config or another --workdir'
-    )
-
-
-def _differences(a: dict, b: dict, prefix: str = '') -> list[tuple]:
-  """(name, value in a, value in b) of every leaf that is not the same."""
-  found = []
-  for name in sorted(a.keys() | b.keys()):
-    here, there = a.get(name), b.get(name)
-    if isinstance(here, dict) and isinstance(there, dict):
-      found += _differences(here, there, f'{prefix}{name}.')
-    elif here != there:
-      found.append((f'{prefix}{name}', here, there))
-  return found
 
 
 @contextlib.contextmanager

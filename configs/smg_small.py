@@ -1,8 +1,9 @@
 """The embedded stream at half the size: what the comparison of methods runs on.
 
-32 x 32 pixels of 3 mm and fewer steps than `smg_synthetic`; the same sites and
-shifts. Whatever keeps real cases keeps 24 slices of a past site, those of four
-patients. Three minutes of one core for smg, one or two for the rest.
+32 x 32 pixels of 3 mm, networks of half the width and fewer steps than
+`smg_synthetic`; the same sites and shifts. Whatever keeps real cases keeps 24
+slices of a past site, those of four patients. Three minutes of one core for
+smg, one or less for most of the others.
 
     python -m common.sweep --config=configs/sweep_smg.py --workdir=DIR
 """
@@ -20,9 +21,11 @@ def get_config() -> config_dict.ConfigDict:
   config.data.shape = (32, 32)
   for site in config.sites.values():
     site.spacing = (3.0, 3.0)
+  config.model.num_channels = 8
+  config.diffusion.network.num_channels = 16
   config.diffusion.num_steps = (600, 200)
   config.diffusion.num_kept = 48
   # As many real cases as the reservoir holds of a site at the end.
   config.memory.num_kept = 24
-  config.train.num_steps = (600, 100)
+  config.train.num_steps = (500, 80)
   return config

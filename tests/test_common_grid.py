@@ -1,5 +1,6 @@
 """The runs of a sweep, and what happens to them."""
 
+import json
 import pathlib
 import shlex
 import signal
@@ -10,7 +11,7 @@ import time
 from ml_collections import config_dict
 import pytest
 
-from common import errors, grid, launchers, sweep
+from common import app, claim, errors, grid, launchers, sweep
 from configs import sweep_realdata, sweep_samcl, sweep_smg, sweep_tiny
 from tests import binaries
 
@@ -147,6 +148,25 @@ def test_the_list_alone(three_runs):
   assert sweep.main(_config(launcher='none'), three_runs) == 0
   assert not (three_runs / 'base' / 'good').exists()
   assert (three_runs / 'runs.txt').exists()
+
+
+# How ml_collections loads a file of configs/.
+@pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
+def test_a_finished_run_of_another_config_is_not_taken_for_done(tmp_path):
+  config = _config(launcher='none')
+  assert sweep.main(config, tmp_path) == 0
+  run = grid.list_runs(config.groups.to_dict(), tmp_path)[-1]
+  asked = app.read_config([w for w in run.command if w.startswith('--')])
+  assert run.name == f'smg_tiny/{asked.method}-o0-s{asked.seed}'
+  claim.take(run.folder, asked)
+  (run.folder / 'results.json').write_text('x')
+  assert sweep.main(config, tmp_path) == 0
+  other = json.loads((run.folder / 'config.json').read_text())
+  other['optim']['lr'] *= 2
+  (run.folder / 'config.json').write_text(json.dumps(other))
+  message = f'{run.name}/config.json: .*another config; config.optim.lr: found'
+  with pytest.raises(errors.InputError, match=message):
+    sweep.main(config, tmp_path)
 
 
 _SAVES = """

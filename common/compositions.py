@@ -3,6 +3,8 @@
 `methods.py` says in a line what each of them does.
 """
 
+import dataclasses
+
 import optax
 
 from common import settings as settings_lib
@@ -103,6 +105,18 @@ def smg(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
 
 def smg_probe(gradient: ts.GradFn, settings: Settings) -> ts.ProbeFn:
   return aligned_rehearsal.make_probe(gradient, _smg_batches(settings))
+
+
+def smg_none(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
+  return smg(gradient, tx, _without_past(settings))
+
+
+def smg_none_probe(gradient: ts.GradFn, settings: Settings) -> ts.ProbeFn:
+  return smg_probe(gradient, _without_past(settings))
+
+
+def _without_past(settings: Settings) -> Settings:
+  return dataclasses.replace(settings, has_past=False)
 
 
 def ewc(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:

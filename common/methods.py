@@ -15,6 +15,7 @@ gpm          descent orthogonal to what gradients of past sites span
 der          er with the outputs of remembered cases held where they were
 smg          parallel gradient alignment with generated cases of past sites
 smg_er       parallel gradient alignment with real cases of past sites
+smg_none     arbitrary gradient alignment alone, nothing kept of past sites
 """
 
 from collections.abc import Callable
@@ -153,6 +154,9 @@ METHODS = {
   ),
   'smg_er': Method(
     compositions.smg, memory='kept', build_probe=compositions.smg_probe
+  ),
+  'smg_none': Method(
+    compositions.smg_none, build_probe=compositions.smg_none_probe
   ),
 }
 

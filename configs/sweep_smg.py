@@ -16,6 +16,7 @@ _ORDERS = (
 _METHODS = (
   'smg',
   'smg_er',
+  'smg_none',
   'joint',
   'independent',
   'sequential',

@@ -1,5 +1,7 @@
 """SMG's step on a loss whose Hessian is the identity: moves by hand."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,3 +105,26 @@ def test_the_probe_looks_at_the_batches_of_the_step():
 def test_negative_weights_are_refused():
   with pytest.raises(ValueError, match='arbitrary_weight: found -1'):
     aligned_rehearsal.Alignment(arbitrary_weight=-1)
+
+
+def test_without_a_past_every_stage_is_like_the_first():
+  """Whatever lies in a memory is never asked for."""
+  tx = optax.sgd(1.0)
+  settings = methods.Settings(
+    alignment=aligned_rehearsal.Alignment(alignment.Strength(alpha=0.5)),
+    shift=lambda batch, key: batch | {'x': batch['x'] + 1},
+  )
+  first = dataclasses.replace(settings, has_past=False)
+  found, expected = (
+    methods.get(name).make_step(_points, tx, chosen)(
+      _smg_state(tx), INCOMING, jax.random.key(0)
+    )
+    for name, chosen in (('smg_none', settings), ('smg_er', first))
+  )
+  np.testing.assert_array_equal(found[0].params['w'], expected[0].params['w'])
+  assert found[1] == expected[1]
+  probed = methods.get('smg_none').make_probe(_points, settings)(
+    _smg_state(tx), INCOMING, jax.random.key(0)
+  )
+  assert {name.split('/')[-1] for name in probed} == {'arbitrary'}
+  assert not methods.get('smg_none').memory

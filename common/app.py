@@ -1,6 +1,7 @@
 """Flags and start-up of every binary: the only place that defines flags."""
 
 from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 import os
 import pathlib
 import sys
@@ -12,7 +13,7 @@ from ml_collections import config_dict, config_flags
 from common import errors
 
 Main = Callable[[config_dict.ConfigDict, pathlib.Path], int | None]
-OnFolders = Callable[..., None]
+OnPaths = Callable[..., int | None]
 
 EXIT_INPUT = 2
 
@@ -32,34 +33,77 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
   )
 
 
-def run_on_folders(
-  main: OnFolders,
+@dataclasses.dataclass(frozen=True)
+class Option:
+  """A flag of a tool.
+
+  Attributes:
+    meaning: what `--help` says.
+    default: its value if it is not given, and with it its type: text, whole
+      number, number, or True and False; a tuple is of texts.
+    allowed: the values that a text may have; () for any.
+  """
+
+  meaning: str
+  default: str | int | float | bool | tuple[str, ...] = ''
+  allowed: tuple[str, ...] = ()
+
+  def define(self, name: str) -> None:
+    """Adds the flag."""
+    if self.allowed:
+      flags.DEFINE_enum(name, self.default, self.allowed, self.meaning)
+    else:
+      add = _DEFINE[type(self.default)]
+      add(name, self.default, self.meaning)
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+
+
+_DEFINE = {
+  str: flags.DEFINE_string,
+  int: flags.DEFINE_integer,
+  float: flags.DEFINE_float,
+  bool: flags.DEFINE_boolean,
+  tuple: flags.DEFINE_list,
+}
+DEVICE = Option(
+  'What to compute on; auto is an accelerator where there is one.',
+  'auto',
+  ('auto', 'cpu', 'gpu', 'tpu'),
+)
+
+
+def run_on_paths(
+  main: OnPaths,
   argv: Sequence[str] | None = None,
   *,
-  options: Mapping[str, str] = types.MappingProxyType({}),
+  wanted: str = 'one folder of a run or more',
+  least: int = 1,
+  options: Mapping[str, Option] = types.MappingProxyType({}),
 ) -> None:
-  """Calls `main` with the folders of the command line; errors as in `run`.
+  """Calls `main` with the paths of the command line; errors as in `run`.
 
-  `options` maps names of further flags to what `--help` says of them. Each goes
-  to `main` by its name, '' if it is not given.
+  Each of `options` goes to `main` by its name. `wanted` says what paths there
+  must be, and `least` how many. An option `device` is not for `main`: it is
+  made sure of before jax is imported, which `main` therefore does itself.
   """
-  for name, meaning in options.items():
-    flags.DEFINE_string(name, '', meaning)
-    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+  for name, option in options.items():
+    option.define(name)
 
   def parse(argv: list[str]) -> list[str]:
     try:
       rest = flags.FLAGS(argv)
     except flags.Error as error:
       _fail(f'{error} (see --help)')
-    if len(rest) < 2 and not _wants_help():
-      _fail('arguments: found none, allowed one folder of a run or more')
+    if len(rest) <= least and not _wants_help():
+      _fail(f'arguments: found {rest[1:] or "none"}, allowed {wanted}')
     return rest
 
   def start(rest: list[str]) -> None:
-    folders = [pathlib.Path(name).expanduser() for name in rest[1:]]
+    paths = [pathlib.Path(name).expanduser() for name in rest[1:]]
     chosen = {name: flags.FLAGS[name].value for name in options}
-    _guarded(lambda: main(folders, **chosen))
+    if 'device' in chosen:
+      _prepare_jax(chosen.pop('device'))
+    sys.exit(_guarded(lambda: main(paths, **chosen)))
 
   app.run(
     start,
@@ -175,12 +219,19 @@ def keep_memory() -> None:
   os.execve(sys.executable, arguments, os.environ | _MEMORY)
 
 
-def _start(main: Main) -> int | None:
+def _prepare_jax(device: str = 'auto') -> None:
   keep_memory()
   # Preallocation would take three quarters of a GPU that may be shared.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  if device != 'auto':
+    # jax calls a GPU by its maker.
+    os.environ['JAX_PLATFORMS'] = {'gpu': 'cuda'}.get(device, device)
   logging.set_verbosity(logging.WARNING)
+
+
+def _start(main: Main) -> int | None:
+  _prepare_jax()
   config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
   return _guarded(lambda: main(config, pathlib.Path(workdir).expanduser()))
 

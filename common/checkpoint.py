@@ -95,15 +95,38 @@ class Checkpoints:
       shutil.rmtree(leftover, ignore_errors=True)
 
   def load_latest(self, like: Any) -> tuple[Any, Progress] | None:
-    """The newest checkpoint that is whole, or None.
+    """The newest checkpoint that is whole, or None if there is none.
 
     Args:
       like: a state of the same structure and shapes; its values do not matter.
+
+    Raises:
+      InputError: there are checkpoints, and none of them can be read.
     """
+    template = _flatten(like)
+    shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+    found = self._newest(ocp.args.StandardRestore(shapes))
+    if found is None:
+      return None
+    leaves = [found[0][name] for name in template]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves), found[1]
+
+  def load_arrays(self) -> dict[str, np.ndarray] | None:
+    """The arrays of the newest checkpoint that is whole, by their paths.
+
+    For who wants a few of them and does not know the rest: the parameters of a
+    network are 'params.layer.kernel' and so on. Raises as `load_latest`.
+    """
+    found = self._newest(ocp.args.StandardRestore())
+    return None if found is None else found[0]
+
+  def _newest(
+    self, state: ocp.args.StandardRestore
+  ) -> tuple[dict[str, Any], Progress] | None:
     found = self.steps()
     for step in reversed(found):
       try:
-        return self._load(step, like)
+        return self._load(step, state)
       except Exception as error:  # whatever a damaged file makes orbax raise
         reason = ' '.join(str(error).split())[:120]
         self._say(
@@ -117,23 +140,18 @@ class Checkpoints:
       )
     return None
 
-  def _load(self, step: int, like: Any) -> tuple[Any, Progress]:
-    template = _flatten(like)
+  def _load(
+    self, step: int, state: ocp.args.StandardRestore
+  ) -> tuple[dict[str, Any], Progress]:
     restored = self._orbax.restore(
       self._folder / f'{_PREFIX}{step}',
-      args=ocp.args.Composite(
-        state=ocp.args.StandardRestore(
-          jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
-        ),
-        progress=ocp.args.JsonRestore(),
-      ),
+      args=ocp.args.Composite(state=state, progress=ocp.args.JsonRestore()),
     )
     arrays, progress = dict(restored['state']), dict(restored['progress'])
     expected = progress.pop('digest', None)
     if _digest(arrays, progress) != expected:
       raise ValueError('the digest does not match')
-    leaves = [arrays[name] for name in template]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves), progress
+    return arrays, progress
 
 
 def _flatten(state: Any) -> dict[str, Any]:

@@ -78,4 +78,4 @@ def _stream(run: run_files.Run) -> str:
 
 
 if __name__ == '__main__':
-  app.run_on_folders(main)
+  app.run_on_paths(main)

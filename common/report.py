@@ -158,10 +158,10 @@ def _left_out(lines: Sequence[str]) -> str:
 
 
 if __name__ == '__main__':
-  app.run_on_folders(
+  app.run_on_paths(
     main,
     options={
-      'out': 'Folder that the report is written to.',
-      'reference': 'Method that others are tested against.',
+      'out': app.Option('Folder that the report is written to.'),
+      'reference': app.Option('Method that others are tested against.'),
     },
   )

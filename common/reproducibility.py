@@ -101,4 +101,4 @@ def _line(*cells: str) -> str:
 
 
 if __name__ == '__main__':
-  app.run_on_folders(main, options={'out': 'File that is written.'})
+  app.run_on_paths(main, options={'out': app.Option('File that is written.')})

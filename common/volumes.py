@@ -5,6 +5,7 @@ to right, anterior, superior; a rotation (oblique scan) stays in the affine.
 Where a volume was stored differently, it is remembered and given back on save.
 """
 
+import gzip
 import os
 import pathlib
 import zlib
@@ -13,10 +14,9 @@ import nibabel as nib
 from nibabel import orientations
 import numpy as np
 
-from common import errors, grids
+from common import errors, files, grids, itk, voxels
 
 _SUFFIXES = ('.nii', '.nii.gz')
-_KINDS = ('image', 'label', 'mask')
 _VECTOR_INTENT = 1007
 _LPS = np.array([-1.0, -1.0, 1.0])
 _READ_ERRORS = (
@@ -33,10 +33,11 @@ _READ_ERRORS = (
 def load_volume(
   path: str | os.PathLike[str], kind: str = 'image', *, index: int | None = None
 ) -> grids.Volume:
-  """Reads one 3-D NIfTI volume into canonical orientation.
+  """Reads one 3-D volume into canonical orientation.
 
   Args:
-    path: a .nii or .nii.gz file.
+    path: a .nii or .nii.gz file; with the extra [itk] also a .nrrd or .mha
+      file or a folder with a DICOM series, see `itk`.
     kind: 'image' (float32), 'label' (whole numbers >= 0; uint8 where they fit,
       else int32) or 'mask' (uint8, 1 where the file is not 0).
     index: which volume of a 4-D file.
@@ -47,13 +48,15 @@ def load_volume(
       that are not finite, none at all, or, for an image, all the same; a label
       is fractional or negative; a mask is empty.
   """
-  if kind not in _KINDS:
-    raise errors.InputError(f'kind: found {kind!r}, allowed {_KINDS}')
+  if kind not in voxels.CHECKS:
+    raise errors.InputError(
+      f'kind: found {kind!r}, allowed {tuple(voxels.CHECKS)}'
+    )
   path = pathlib.Path(path)
   image = _open(path)
   grid = _stored_grid(path, image)
-  data = _select(path, _read(path, image), index)
-  data = _CHECKS[kind](path, data)
+  data = voxels.select(path, _read(path, image), index)
+  data = voxels.CHECKS[kind](path, data)
   return _canonical(data, grid, image.header)
 
 
@@ -116,42 +119,35 @@ def save_volume(
     raise ValueError('save_volume: give exactly one of `like` and `affine`')
   header = None
   if like is not None:
-    if data.shape[:3] != like.data.shape[:3]:
-      raise errors.InputError(
-        f'{path}: shape: found {data.shape[:3]},'
-        f' allowed {like.data.shape[:3]} (the volume it is saved like)'
-      )
-    affine = like.affine
-    if like.stored is not None:
-      back = orientations.ornt_transform(
-        np.array([[0, 1], [1, 1], [2, 1]]), like.stored.orientation
-      )
-      data = orientations.apply_orientation(data, back)
-      affine, header = like.stored.grid.affine, like.stored.header.copy()
+    data, affine, header = _as_stored(path, data, like)
   if data.dtype == bool:
     data = data.astype(np.uint8)
   image = nib.Nifti1Image(np.ascontiguousarray(data), affine, header)
   image.set_data_dtype(data.dtype)
   image.header['cal_min'] = image.header['cal_max'] = 0
-  path.parent.mkdir(parents=True, exist_ok=True)
-  nib.save(image, path)
+  _write(image, path)
 
 
 def save_displacement(
-  path: str | os.PathLike[str], displacement: np.ndarray, grid: grids.Grid
+  path: str | os.PathLike[str], displacement: np.ndarray, like: grids.Volume
 ) -> None:
-  """Writes a displacement (x, y, z, 3), mm in RAS+, on the fixed image's grid.
+  """Writes a displacement (x, y, z, 3), mm in RAS+, on the grid of `like`.
 
   The file is what ITK, ANTs and 3D Slicer read as a displacement field: 5-D
-  (x, y, z, 1, 3), intent code 1007, vectors in LPS+ millimetres.
+  (x, y, z, 1, 3), intent code 1007, vectors in LPS+ millimetres. It has the
+  axes and the affine of the file that `like`, the fixed image, was read from.
+
+  Raises:
+    InputError: no NIfTI suffix, another shape than `like`, or the file cannot
+      be written.
   """
   path = _check_suffix(pathlib.Path(path))
-  vectors = (displacement * _LPS).astype(np.float32)[:, :, :, None, :]
-  image = nib.Nifti1Image(vectors, grid.affine)
+  vectors, affine, _ = _as_stored(path, displacement * _LPS, like)
+  vectors = vectors.astype(np.float32)[:, :, :, None, :]
+  image = nib.Nifti1Image(vectors, affine)
   image.header.set_intent(_VECTOR_INTENT)
   image.header.set_xyzt_units('mm')
-  path.parent.mkdir(parents=True, exist_ok=True)
-  nib.save(image, path)
+  _write(image, path)
 
 
 def load_displacement(path: str | os.PathLike[str]) -> grids.Volume:
@@ -169,9 +165,40 @@ def load_displacement(path: str | os.PathLike[str]) -> grids.Volume:
       f'{path}: displacement: found shape {data.shape}, intent {intent},'
       f' allowed (x, y, z, 1, 3), intent {_VECTOR_INTENT}'
     )
-  vectors = _finite(path, data[..., 0, :].astype(np.float32))
+  vectors = voxels.require_finite(path, data[..., 0, :].astype(np.float32))
   vectors *= _LPS.astype(np.float32)
   return _canonical(vectors, _stored_grid(path, image), image.header)
+
+
+def _as_stored(
+  path: pathlib.Path, data: np.ndarray, like: grids.Volume
+) -> tuple[np.ndarray, np.ndarray, nib.Nifti1Header | None]:
+  """Data (x, y, z, ...), affine and header as the file of `like` has them."""
+  if data.shape[:3] != like.data.shape[:3]:
+    raise errors.InputError(
+      f'{path}: shape: found {data.shape[:3]},'
+      f' allowed {like.data.shape[:3]} (the volume it is saved like)'
+    )
+  if like.stored is None:
+    return data, like.affine, None
+  back = orientations.ornt_transform(
+    np.array([[0, 1], [1, 1], [2, 1]]), like.stored.orientation
+  )
+  header = like.stored.header
+  return (
+    orientations.apply_orientation(data, back),
+    like.stored.grid.affine,
+    None if header is None else header.copy(),
+  )
+
+
+def _write(image: nib.Nifti1Image, path: pathlib.Path) -> None:
+  """Whole or not at all, compressed where the suffix says so."""
+  content = image.to_bytes()
+  if path.name.lower().endswith('.gz'):
+    # Without the time of day, so that equal images are equal files.
+    content = gzip.compress(content, compresslevel=1, mtime=0)
+  files.write_bytes(path, content)
 
 
 def _check_suffix(path: pathlib.Path) -> pathlib.Path:
@@ -183,6 +210,9 @@ def _check_suffix(path: pathlib.Path) -> pathlib.Path:
 
 
 def _open(path: pathlib.Path) -> nib.Nifti1Image:
+  if itk.reads(path):
+    data, affine = itk.read(path)
+    return nib.Nifti1Image(data, affine, dtype=data.dtype)
   if not path.is_file():
     raise errors.InputError(
       f'{path}: file: found nothing, allowed an existing NIfTI file'
@@ -237,80 +267,6 @@ def _read(path: pathlib.Path, image: nib.Nifti1Image) -> np.ndarray:
       f'{path}: data: found a damaged or truncated file ({_line(error)}),'
       f' allowed {image.shape} values'
     ) from error
-
-
-def _select(
-  path: pathlib.Path, data: np.ndarray, index: int | None
-) -> np.ndarray:
-  """One 3-D volume of a 3-D or 4-D array."""
-  while data.ndim > 3 and data.shape[-1] == 1:
-    data = data[..., 0]
-  if data.ndim == 4:
-    allowed = f'index 0 to {data.shape[3] - 1}'
-    if index is None or not 0 <= index < data.shape[3]:
-      raise errors.InputError(
-        f'{path}: index: found {index} for a 4-D file of shape {data.shape},'
-        f' allowed {allowed}'
-      )
-    return data[..., index]
-  if data.ndim != 3:
-    raise errors.InputError(
-      f'{path}: dimensions: found {data.ndim} with shape {data.shape},'
-      ' allowed 3'
-    )
-  if index not in (None, 0):
-    raise errors.InputError(
-      f'{path}: index: found {index} for a 3-D file, allowed 0'
-    )
-  return data
-
-
-def _finite(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
-  bad = data.size - int(np.isfinite(data).sum())
-  if bad:
-    raise errors.InputError(
-      f'{path}: values: found {bad} that are NaN or infinite, allowed none'
-    )
-  return data
-
-
-def _check_image(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
-  with np.errstate(over='ignore'):
-    data = _finite(path, data.astype(np.float32))
-  if data.min() == data.max():
-    raise errors.InputError(
-      f'{path}: values: found only {data.flat[0]:g},'
-      ' allowed an image with at least two different values'
-    )
-  return data
-
-
-def _check_label(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
-  if data.dtype.kind == 'f':
-    _finite(path, data)
-    if (data != np.round(data)).any():
-      found = data[data != np.round(data)].flat[0]
-      raise errors.InputError(
-        f'{path}: label: found {found:g}, allowed whole numbers'
-      )
-  if data.min() < 0 or data.max() >= 2**31:
-    found = data.min() if data.min() < 0 else data.max()
-    raise errors.InputError(
-      f'{path}: label: found {found:g}, allowed 0 to {2**31 - 1}'
-    )
-  return data.astype(np.uint8 if data.max() < 256 else np.int32)
-
-
-def _check_mask(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
-  mask = (_finite(path, data) != 0).astype(np.uint8)
-  if not mask.any():
-    raise errors.InputError(
-      f'{path}: mask: found only 0, allowed at least one voxel that is not 0'
-    )
-  return mask
-
-
-_CHECKS = {'image': _check_image, 'label': _check_label, 'mask': _check_mask}
 
 
 def _reorient(grid: grids.Grid) -> tuple[grids.Grid, np.ndarray]:

@@ -16,6 +16,7 @@ ALLOWED = {
 ONLY_IN = {
   'orbax': {'common/checkpoint.py'},
   'nibabel': {'common/volumes.py'},
+  'SimpleITK': {'common/itk.py'},
   'tqdm': {'common/stream.py'},
 }
 

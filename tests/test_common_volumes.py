@@ -142,8 +142,8 @@ def test_save_with_an_affine_and_a_mask_of_bools(
 def test_displacement_file_is_what_itk_reads(tmp_path: pathlib.Path) -> None:
   rng = np.random.default_rng(3)
   field = rng.normal(size=(3, 4, 5, 3)).astype(np.float32)
-  grid = grids.Grid((3, 4, 5), _affine('RAS', 10.0))
-  volumes.save_displacement(tmp_path / 'u.nii.gz', field, grid)
+  like = grids.Volume(field[..., 0], _affine('RAS', 10.0))
+  volumes.save_displacement(tmp_path / 'u.nii.gz', field, like)
   image = nib.load(tmp_path / 'u.nii.gz')
   assert image.shape == (3, 4, 5, 1, 3)
   assert int(image.header['intent_code']) == 1007
@@ -153,15 +153,50 @@ def test_displacement_file_is_what_itk_reads(tmp_path: pathlib.Path) -> None:
   np.testing.assert_allclose(again.data, field, rtol=1e-6)
 
 
+@pytest.mark.parametrize('orientation', list(_ORIENTATIONS))
+def test_displacement_file_has_the_axes_of_the_fixed_file(
+  tmp_path: pathlib.Path, orientation: str
+) -> None:
+  affine = _affine(orientation, 10.0)
+  fixed = _write(tmp_path / 'fixed.nii.gz', _numbers((3, 4, 5)), affine)
+  like = volumes.load_volume(fixed)
+  field = np.random.default_rng(3).normal(size=(*like.data.shape, 3))
+  volumes.save_displacement(tmp_path / 'u.nii.gz', field, like)
+  image = nib.load(tmp_path / 'u.nii.gz')
+  assert image.shape == (3, 4, 5, 1, 3)
+  np.testing.assert_allclose(image.affine, affine, rtol=1e-6)
+  again = volumes.load_displacement(tmp_path / 'u.nii.gz')
+  np.testing.assert_allclose(again.data, field, rtol=1e-6)
+
+
+def test_a_volume_that_cannot_be_written_leaves_nothing(tmp_path) -> None:
+  (tmp_path / 'a.nii').mkdir()
+  with pytest.raises(errors.InputError, match=r'a\.nii: not written'):
+    volumes.save_volume(
+      tmp_path / 'a.nii', np.zeros((2, 2, 2)), affine=np.eye(4)
+    )
+  assert [p.name for p in tmp_path.iterdir()] == ['a.nii']
+
+
+def test_equal_volumes_are_equal_files(tmp_path) -> None:
+  for name in ('a.nii.gz', 'b.nii.gz'):
+    volumes.save_volume(
+      tmp_path / name, np.arange(8.0).reshape(2, 2, 2), affine=np.eye(4)
+    )
+  assert (tmp_path / 'a.nii.gz').read_bytes() == (
+    tmp_path / 'b.nii.gz'
+  ).read_bytes()
+
+
 def test_simpleitk_places_the_displaced_point(tmp_path: pathlib.Path) -> None:
   """SimpleITK works in LPS: x and y of world points change sign."""
   sitk = pytest.importorskip('SimpleITK')
   field = np.broadcast_to(np.float32([1.0, -2.0, 4.0]), (6, 7, 8, 3))
-  grid = grids.Grid((6, 7, 8), _affine('RAS', 10.0))
-  volumes.save_displacement(tmp_path / 'u.nii.gz', field, grid)
+  like = grids.Volume(field[..., 0], _affine('RAS', 10.0))
+  volumes.save_displacement(tmp_path / 'u.nii.gz', field, like)
   image = sitk.ReadImage(str(tmp_path / 'u.nii.gz'), sitk.sitkVectorFloat64)
   transform = sitk.DisplacementFieldTransform(image)
-  point = grids.transform_points(np.array([2.0, 3.0, 4.0]), grid.affine)
+  point = grids.transform_points(np.array([2.0, 3.0, 4.0]), like.affine)
   flip = np.array([-1, -1, 1])
   moved = np.array(transform.TransformPoint((point * flip).tolist())) * flip
   np.testing.assert_allclose(moved - point, (1.0, -2.0, 4.0), atol=1e-4)

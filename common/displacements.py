@@ -13,6 +13,9 @@ from scipy import ndimage
 
 from common import grids
 
+_CLOSE = 0.01  # voxels
+_MOST_STEPS = 30
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Field:
@@ -67,17 +70,30 @@ class Field:
     start = _centres(self.grid)
     return Field(second.move(start + self.vectors) - start, self.grid)
 
-  def inverse(self, grid: grids.Grid, num_iterations: int = 30) -> 'Field':
+  def on(self, grid: grids.Grid) -> 'Field':
+    """The same field on another grid."""
+    start = _centres(grid)
+    return Field(self.move(start) - start, grid)
+
+  def inverse(
+    self, grid: grids.Grid, start: np.ndarray | None = None
+  ) -> 'Field':
     """The field on `grid` that undoes this one, where it does not fold.
 
-    e = -d(q + e), repeated from e = 0 (Chen et al., "A simple fixed-point
-    approach to invert a deformation field", Medical Physics 2008).
+    e = -d(q + e), repeated from `start` (x, y, z, 3) or 0 until no step is
+    longer than a hundredth of a voxel, at most thirty times (Chen et al., "A
+    simple fixed-point approach to invert a deformation field", Medical Physics
+    2008).
     """
-    start = _centres(grid)
-    found = np.zeros_like(start)
-    for _ in range(num_iterations):
-      at = start + found
-      found = at - self.move(at)
+    place = _centres(grid)
+    found = np.zeros_like(place) if start is None else start
+    enough = _CLOSE * min(grid.spacing)
+    for _ in range(_MOST_STEPS):
+      at = place + found
+      step = self.move(at) - at + found
+      found = found - step
+      if np.abs(step).max() <= enough:
+        break
     return Field(found, grid)
 
 

@@ -36,6 +36,17 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     ) from error
 
 
+def require_writable(folder: pathlib.Path) -> None:
+  """Makes sure, before long work, that files can be written to a folder.
+
+  Raises:
+    InputError: they cannot; the message names the folder.
+  """
+  probe = folder / '.writable'
+  write_bytes(probe, b'')
+  probe.unlink()
+
+
 @contextlib.contextmanager
 def locked(folder: pathlib.Path) -> Iterator[None]:
   """Holds `folder` for this process; the lock goes with the process.

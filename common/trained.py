@@ -59,10 +59,11 @@ def _nested(arrays: dict[str, Any], root: str) -> dict[str, Any]:
   """{'root.a.b': x, ...} -> {'a': {'b': x}}."""
   tree: dict[str, Any] = {}
   for name, array in arrays.items():
-    first, *path, last = name.split('.')
-    if first == root:
-      place = tree
-      for part in path:
-        place = place.setdefault(part, {})
-      place[last] = array
+    if not name.startswith(f'{root}.'):
+      continue
+    place = tree
+    _, *path, last = name.split('.')
+    for part in path:
+      place = place.setdefault(part, {})
+    place[last] = array
   return tree

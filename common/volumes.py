@@ -150,6 +150,32 @@ def save_displacement(
   _write(image, path)
 
 
+def save_voxel_displacement(
+  path: str | os.PathLike[str],
+  displacement: np.ndarray,
+  fixed: grids.Volume,
+  moving: grids.Volume,
+) -> None:
+  """Writes a displacement (x, y, z, 3), mm in RAS+, as Learn2Reg takes it.
+
+  A file (i, j, k, 3) on the grid of the fixed file: voxel p of the fixed file
+  matches voxel p + u(p) of the moving file. Raises as `save_displacement`.
+  """
+  path = _check_suffix(pathlib.Path(path))
+  places = np.moveaxis(np.indices(fixed.grid.shape), 0, -1)
+  here = grids.transform_points(places, fixed.affine)
+  own, other = (
+    volume.grid if volume.stored is None else volume.stored.grid
+    for volume in (fixed, moving)
+  )
+  target, start = (
+    grids.transform_points(points, np.linalg.inv(grid.affine))
+    for points, grid in ((here + displacement, other), (here, own))
+  )
+  vectors, affine, _ = _as_stored(path, target - start, fixed)
+  _write(nib.Nifti1Image(vectors.astype(np.float32), affine), path)
+
+
 def load_displacement(path: str | os.PathLike[str]) -> grids.Volume:
   """Reads what `save_displacement` writes: data (x, y, z, 3), mm in RAS+.
 

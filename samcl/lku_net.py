@@ -166,6 +166,23 @@ class LKUNet(nn.Module):
     return conv.conv3d(x, kernel, dtype=self.conv_dtype)
 
 
+CONV_DTYPES = {'float32': None, 'bfloat16': jnp.bfloat16}
+
+
+def create(*, conv_dtype: str, **fields: Any) -> LKUNet:
+  """The network of `config.model`.
+
+  Raises:
+    TypeError, ValueError: a field is unknown or cannot be used.
+  """
+  if conv_dtype not in CONV_DTYPES:
+    raise ValueError(
+      f'model.conv_dtype: found {conv_dtype!r}, allowed: '
+      f'{", ".join(CONV_DTYPES)}'
+    )
+  return LKUNet(conv_dtype=CONV_DTYPES[conv_dtype], **fields)
+
+
 def _check_sides(sides: Sequence[int], num_levels: int) -> None:
   multiple = 2**num_levels
   if any(side % multiple for side in sides):

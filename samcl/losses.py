@@ -17,6 +17,8 @@ Batch = Mapping[str, jax.Array]
 SampleFn = Callable[[jax.Array], jax.Array]
 
 OUTPUTS = ('velocity', 'displacement')
+# Keywords of `deform` and of `make_objective` that have to be the same.
+TRANSFORM = ('symmetric', 'output', 'num_squarings')
 
 
 class Deformation(NamedTuple):

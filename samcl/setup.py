@@ -1,14 +1,11 @@
 """From a config to the registration problem that it describes."""
 
-import jax.numpy as jnp
 from ml_collections import config_dict
 
 from common import config_checks, errors, synthetic
 from samcl import lku_net, losses
 from samcl import problem as problem_lib
 from samcl import tasks as tasks_lib
-
-_DTYPES = {'float32': None, 'bfloat16': jnp.bfloat16}
 
 
 def create_problem(
@@ -22,22 +19,16 @@ def create_problem(
   _check(config)
   tasks = create_tasks(config)
   names = [task.name for task in tasks]
+  fields = config.model.to_dict()
+  transform = {name: fields.pop(name) for name in losses.TRANSFORM}
   try:
     return problem_lib.Registration(
       tasks,
       num_unseen=len(config.unseen),
-      network=lku_net.LKUNet(
-        num_levels=config.model.num_levels,
-        num_channels=config.model.num_channels,
-        large_kernel=config.model.large_kernel,
-        conv_dtype=_DTYPES[config.model.conv_dtype],
-        weights=config.model.weights,
-      ),
+      network=lku_net.create(**fields),
       scores=tuple(config.scores),
       native=config.native,
-      symmetric=config.model.symmetric,
-      output=config.model.output,
-      num_squarings=config.model.num_squarings,
+      **transform,
       **config.loss.to_dict(),
     )
   except (TypeError, ValueError) as error:
@@ -74,7 +65,7 @@ def _check(config: config_dict.ConfigDict) -> None:
   for field, found, allowed in (
     ('scores', config.scores, problem_lib.METRICS),
     ('model.weights', [config.model.weights], lku_net.GAINS),
-    ('model.conv_dtype', [config.model.conv_dtype], _DTYPES),
+    ('model.conv_dtype', [config.model.conv_dtype], lku_net.CONV_DTYPES),
     ('model.output', [config.model.output], losses.OUTPUTS),
   ):
     config_checks.check_choices(field, found, allowed)

@@ -1,0 +1,288 @@
+"""A trained network that registers any two volumes, compiled once.
+
+    registrar = Registrar.load(pathlib.Path('runs/demo'))
+    found = registrar.register(scans.load(fixed), scans.load(moving))
+    warped = found.displacement.warp(moving_volume)
+
+It needs the working directory of a run and nothing of what the run was trained
+on, and neither matplotlib nor pandas.
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from common import displacements, errors, grids, spatial, trained
+from common import train_state as ts
+from samcl import cases, learn2reg, lku_net, losses, scans, specs
+
+# Of images that no task of the run says anything about.
+_PERCENTILE = 99.5
+_REFINEMENT_RATE = 0.1  # voxels, Adam
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Registration:
+  """How two volumes fit together.
+
+  Attributes:
+    displacement: on the grid of the fixed image, from its points to those of
+      the moving one: it pulls the moving image to the fixed one.
+    inverse: on the grid of the moving image, the other way.
+    similarity: mean squared local correlation of the network's images where
+      both are known, before and after, 0 to 1.
+  """
+
+  displacement: displacements.Field
+  inverse: displacements.Field
+  similarity: tuple[float, float]
+
+
+class Registrar:
+  """Registers volumes on the grid of a network.
+
+  Args:
+    network: (b, *s, 2) images -> (b, *s, 3), see `lku_net`.
+    params: of the network.
+    shape: of its grid.
+    transform: keywords of `losses.deform`.
+    energy: further keywords of `losses.make_objective`.
+    tasks: how the images of each task are prepared.
+  """
+
+  def __init__(
+    self,
+    network: nn.Module,
+    params: ts.Params,
+    *,
+    shape: tuple[int, int, int],
+    transform: Mapping[str, Any],
+    energy: Mapping[str, Any],
+    tasks: Mapping[str, specs.Spec],
+  ):
+    self._network, self._params = network, jax.device_put(params)
+    self.shape, self.tasks = shape, dict(tasks)
+    self._output = transform['output']
+    self._one_sided = losses.is_one_sided(
+      transform['output'], transform['symmetric']
+    )
+    self._num_squarings = transform['num_squarings']
+    self._deform = functools.partial(losses.deform, **transform)
+    # Labels and landmarks, where somebody has them, are kept for judging.
+    alone = dict(energy) | {'dice_weight': 0.0, 'landmark_weight': 0.0}
+    self._cost, self._similarity = (
+      losses.make_objective(num_classes=1, **transform, **fields)
+      for fields in (alone, alone | {'ncc_weight': 1.0})
+    )
+    self._tx = optax.adam(_REFINEMENT_RATE)
+    self._predict = jax.jit(self._apply)
+    self._refine = jax.jit(self._descend)
+    self._finish = jax.jit(self._fields)
+
+  @classmethod
+  def load(cls, workdir: pathlib.Path) -> 'Registrar':
+    """The network of a run of `samcl.train`.
+
+    Raises:
+      InputError: as `trained.load`.
+    """
+    found = trained.load(workdir, 'tasks')
+    fields = dict(found.config['model'])
+    transform = {name: fields.pop(name) for name in losses.TRANSFORM}
+    return cls(
+      lku_net.create(**fields),
+      found.params,
+      shape=tuple(found.config['data']['shape']),
+      transform=transform,
+      energy=found.config['loss'],
+      tasks={
+        name: _spec(name, spec, workdir)
+        for name, spec in found.config['tasks'].items()
+      },
+    )
+
+  def register(
+    self,
+    fixed: scans.Scan,
+    moving: scans.Scan,
+    *,
+    task: str = '',
+    align: str = 'world',
+    refine: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+  ) -> Registration:
+    """Registers `moving` to `fixed`.
+
+    Args:
+      fixed, moving: the two images.
+      task: of the run, whose images are prepared as these are to be; where ''
+        the only one, or none: intensities up to their percentile 99.5, the
+        fixed image as large as the network's grid.
+      align: 'world' takes the places that the files say; 'centre' first puts
+        the centre of one image on that of the other, as in training.
+      refine: steps of descent on the images' own similarity and smoothness,
+        from what the network says (instance optimisation).
+      progress: called with the steps that are done and all of them.
+
+    Raises:
+      InputError: an unknown task or alignment; the images have no place in
+        common.
+    """
+    spec = self._task(task)
+    fixed_grid = self._place(fixed, spec)
+    moving_grid = _aligned(fixed_grid, fixed, moving, align)
+    batch = {
+      **_prepare('fixed', fixed, fixed_grid, spec),
+      **_prepare('moving', moving, moving_grid, spec),
+    }
+    if not (batch['fixed_mask'] & batch['moving_mask']).any():
+      raise errors.InputError(
+        f'{moving.path}: affine: found a volume from {_span(moving)}, which '
+        f'has no place in common with {fixed.path}, from {_span(fixed)} mm, '
+        'allowed images that overlap; --align=centre puts one on the other'
+      )
+    velocity = self._predict(self._params, batch)
+    if refine:
+      velocity = self._refined(velocity, batch, refine, progress)
+    found = jax.device_get(self._finish(velocity, batch))
+    there = self._restore(
+      found['displacement'], fixed_grid, moving_grid, fixed.volume.grid
+    )
+    # exp(-v) undoes exp(v) up to interpolation, which has been done to both.
+    back = self._restore(
+      found['inverse'], moving_grid, fixed_grid, moving.volume.grid
+    )
+    back = there.inverse(moving.volume.grid, back.vectors)
+    before, after = (float(value) for value in found['similarity'])
+    return Registration(there, back, (before, after))
+
+  def _task(self, name: str) -> specs.Spec | None:
+    if not name and len(self.tasks) == 1:
+      return next(iter(self.tasks.values()))
+    if name and name not in self.tasks:
+      raise errors.InputError(
+        f'--task={name}: the run has {", ".join(self.tasks)}'
+      )
+    return self.tasks.get(name)
+
+  def _place(self, fixed: scans.Scan, spec: specs.Spec | None) -> grids.Grid:
+    """The network's grid on the fixed image."""
+    grid = fixed.volume.grid
+    if spec is not None and spec.axes is not None:
+      stored = fixed.volume.stored.grid
+      grid = grids.Grid(
+        tuple(stored.shape[axis] for axis in spec.axes),
+        stored.affine[:, [*spec.axes, 3]],
+      )
+    spacing = None if spec is None else spec.spacing
+    if spacing is None:
+      spacing = np.multiply(grid.shape, grid.spacing) / self.shape
+    return grids.network_grid(grid, tuple(spacing), self.shape)
+
+  def _restore(self, displacement, here, there, original):
+    vectors = grids.restore_displacement(displacement[0], here, there, original)
+    return displacements.Field(vectors, original)
+
+  def _apply(self, params, batch):
+    return self._network.apply({'params': params}, losses.network_inputs(batch))
+
+  def _refined(self, velocity, batch, num_steps, progress):
+    """The best that descent meets on its way from a velocity."""
+    carry = velocity, self._tx.init(velocity), velocity, jnp.inf
+    for step in range(num_steps + 1):  # the last one judges only
+      carry = self._refine(*carry, batch)
+      progress(min(step + 1, num_steps), num_steps)
+    return carry[2]
+
+  def _descend(self, velocity, state, best, least, batch):
+    value, slope = jax.value_and_grad(lambda v: self._cost(v, batch)[0])(
+      velocity
+    )
+    best = jnp.where(value < least, velocity, best)
+    updates, state = self._tx.update(slope, state)
+    velocity = optax.apply_updates(velocity, updates)
+    return velocity, state, best, jnp.minimum(value, least)
+
+  def _fields(self, velocity, batch):
+    deformation = self._deform(velocity, batch)
+    if self._output == 'displacement':
+      back = -velocity
+    elif self._one_sided:
+      back = spatial.exponentiate(-velocity, self._num_squarings)
+    else:
+      half = deformation.half_inverse
+      back = spatial.compose(half, half)
+    return {
+      'displacement': deformation.displacement,
+      'inverse': back,
+      'similarity': [
+        1 - self._similarity(v, batch)[1]['loss/ncc']
+        for v in (jnp.zeros_like(velocity), velocity)
+      ],
+    }
+
+
+def _spec(
+  name: str, fields: Mapping[str, Any], root: pathlib.Path
+) -> specs.Spec:
+  """How the images of a task are prepared; its data need not be here."""
+  spec = specs.parse({'name': name, **fields, 'root': root}, 0)
+  known = learn2reg.LEARN2REG if spec.format == 'learn2reg' else {}
+  return spec.with_defaults(known.get(spec.dataset or name, {}))
+
+
+def _aligned(
+  grid: grids.Grid, fixed: scans.Scan, moving: scans.Scan, align: str
+) -> grids.Grid:
+  """The network's grid on the moving image, given that on the fixed one."""
+  if align == 'world':
+    return grid
+  if align != 'centre':
+    raise errors.InputError(f'--align: found {align!r}, allowed: world, centre')
+  affine = grid.affine.copy()
+  affine[:3, 3] += _centre(moving) - _centre(fixed)
+  return grids.Grid(grid.shape, affine)
+
+
+def _centre(scan: scans.Scan) -> np.ndarray:
+  grid = scan.volume.grid
+  return grids.transform_points((np.array(grid.shape) - 1) / 2, grid.affine)
+
+
+def _span(scan: scans.Scan) -> str:
+  """Where in the world a volume lies, for messages."""
+  grid = scan.volume.grid
+  corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(grid.shape) - 1)
+  places = np.round(grids.transform_points(corners, grid.affine))
+  low, high = places.min(axis=0).tolist(), places.max(axis=0).tolist()
+  return f'{low} to {high}'
+
+
+def _prepare(
+  side: str, scan: scans.Scan, grid: grids.Grid, spec: specs.Spec | None
+) -> ts.Batch:
+  """The part of a batch of one pair that is of one image."""
+  volume, intensity = scan.volume, cases.Intensity(None, _PERCENTILE)
+  if spec is not None:
+    intensity = spec.intensity_of(scan.name)
+  inside = scan.mask
+  if inside is None:
+    known = np.ones(volume.grid.shape, bool)
+    if spec is not None and spec.mask == 'nonzero':
+      known = volume.data != 0
+    inside = dataclasses.replace(volume, data=known.astype(np.uint8))
+  return {
+    side: cases.prepare_image(volume, grid, intensity)[None],
+    f'{side}_mask': grids.resample(inside, grid, 0).data[None],
+    f'{side}_label': np.zeros((1, *grid.shape), np.uint8),
+    f'{side}_landmarks': np.zeros((1, 1, 3), np.float32),
+    'landmark_weight': np.zeros((1, 1), np.float32),
+  }

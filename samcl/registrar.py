@@ -27,6 +27,9 @@ from samcl import cases, learn2reg, lku_net, losses, scans, specs
 # Of images that no task of the run says anything about.
 _PERCENTILE = 99.5
 _REFINEMENT_RATE = 0.1  # voxels, Adam
+# Without labels to hold it a single pair is fitted to its noise: smoothness
+# counts so many times what it does in training.
+_STIFFNESS = 10.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,10 +80,16 @@ class Registrar:
     self._num_squarings = transform['num_squarings']
     self._deform = functools.partial(losses.deform, **transform)
     # Labels and landmarks, where somebody has them, are kept for judging.
-    alone = dict(energy) | {'dice_weight': 0.0, 'landmark_weight': 0.0}
+    alone = {'dice_weight': 0.0, 'landmark_weight': 0.0}
+    stiff = {
+      name: _STIFFNESS * energy.get(name, 1.0)
+      for name in ('membrane_weight', 'bending_weight')
+    }
     self._cost, self._similarity = (
-      losses.make_objective(num_classes=1, **transform, **fields)
-      for fields in (alone, alone | {'ncc_weight': 1.0})
+      losses.make_objective(
+        num_classes=1, **transform, **{**energy, **alone, **fields}
+      )
+      for fields in (stiff, {'ncc_weight': 1.0})
     )
     self._tx = optax.adam(_REFINEMENT_RATE)
     self._predict = jax.jit(self._apply)

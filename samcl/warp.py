@@ -31,6 +31,7 @@ def main(
     InputError: a flag or a file cannot be used.
   """
   from common import displacements, errors, files, grids, points, volumes
+  from samcl import scans
 
   folder = app.checked_out(out)
   path, *inputs = paths
@@ -61,7 +62,10 @@ def main(
       found = points.load(one)
       found.save(folder / one.name, field.move(found.positions))
     else:
-      volume = volumes.load_volume(one, kind)
+      if kind == 'image':
+        volume = scans.load(one).volume
+      else:
+        volume = volumes.load_volume(one, kind)
       warped = field.warp(volume, 1 if kind == 'image' else 0)
       warped = grids.Volume(warped.data, target.affine, target.stored)
       name = f'{one.name.partition(".")[0]}.nii.gz'

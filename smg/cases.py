@@ -19,11 +19,11 @@ _PERCENTILES = {'nifti': (0.5, 99.5), 'png': None}
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-  """The files of one case."""
+  """The files of one case; without a label everything is background."""
 
   name: str
   image: pathlib.Path
-  label: pathlib.Path
+  label: pathlib.Path | None = None
   mask: pathlib.Path | None = None
 
 
@@ -62,6 +62,14 @@ class Prepared:
     data = np.moveaxis(label, 0, -1) if label.ndim == 3 else label[0]
     return grids.restore(data, self.grid, self.original, 0)
 
+  def restore_maps(self, maps: np.ndarray) -> grids.Volume:
+    """Maps (n, *s, k) on the file's own grid, linear; 0 beyond the network's.
+
+    The values are (x, y, z, k).
+    """
+    data = np.moveaxis(maps, 0, -2) if maps.ndim == 4 else maps[0]
+    return grids.restore(data, self.grid, self.original, 1)
+
   def to_file_values(self, label: np.ndarray) -> np.ndarray:
     """Classes as the first value that the site's files have for them."""
     if self.label_values is None:
@@ -99,8 +107,10 @@ def prepare(
       f'{case.image}: shape: found {image.grid.shape}, a single slice in a 3-D'
       ' stream (mixed 2-D and 3-D), allowed two or more voxels along each axis'
     )
-  label = _load_beside(case.label, 'label', spec, case, image)
-  label = _to_classes(label, case.label, spec, classes)
+  label = np.zeros(image.grid.shape, np.uint8)
+  if case.label is not None:
+    label = _load_beside(case.label, 'label', spec, case, image)
+    label = _to_classes(label, case.label, spec, classes)
   mask, inside = np.ones(image.grid.shape, np.uint8), None
   if case.mask is not None:
     mask = inside = _load_beside(case.mask, 'mask', spec, case, image).data

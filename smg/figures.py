@@ -75,6 +75,32 @@ def draw_segmentations(
   )
 
 
+def draw_overlay(
+  path: pathlib.Path, images: np.ndarray, labels: np.ndarray, title: str
+) -> None:
+  """Slices side by side with their classes as contours.
+
+  Args:
+    path: of the PNG.
+    images: (n, rows, columns, c) in [0, 1].
+    labels: (n, rows, columns), classes.
+    title: of the case.
+
+  Raises:
+    InputError: the file cannot be written.
+  """
+  num, height = len(images), 2.4 * images.shape[1] / images.shape[2]
+  figure = mpl_figure.Figure(
+    figsize=(2.4 * num, height + 0.35), layout='constrained'
+  )
+  panels = figure.subplots(1, num, squeeze=False)[0]
+  for axes, image, label in zip(panels, images, labels, strict=True):
+    _show(axes, image)
+    figures.draw_contours(axes, label, 'solid')
+  figure.suptitle(figures.plain(title), fontsize=9)
+  figures.save(figure, path, f'{title}: the classes that were found.')
+
+
 def draw_gallery(
   path: pathlib.Path,
   rows: Sequence[tuple[str, dict, dict]],

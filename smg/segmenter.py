@@ -1,0 +1,195 @@
+"""A trained network that segments any image, compiled once.
+
+    segmenter = Segmenter.load(pathlib.Path('runs/smg_demo'))
+    found = segmenter.segment(pathlib.Path('mr.nii.gz'))
+    volumes.save_volume('label.nii.gz', found.label.data, like=found.label)
+
+It needs the working directory of a run and nothing of what the run was trained
+on, and neither matplotlib nor pandas.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import itertools
+import pathlib
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import errors, grids, trained
+from common import train_state as ts
+from smg import cases, folders, specs, unet
+
+# What of a site's fields decides how an image is brought to the network.
+_PREPARATION = (
+  'format',
+  'channels',
+  'label_values',
+  'spacing',
+  'slice_axis',
+  'percentiles',
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Segmentation:
+  """What is found in an image, on the grid of its file.
+
+  Attributes:
+    label: (x, y, z) in the values of the site's files; a png has one slice.
+    probabilities: (x, y, z, 1 + classes), float32, 0 throughout beyond the
+      network's grid.
+    image: what the network saw, (n, *s, c) in [0, 1], and `found`, the class
+      numbers there, (n, *s).
+  """
+
+  label: grids.Volume
+  probabilities: grids.Volume
+  image: np.ndarray
+  found: np.ndarray
+
+
+class Segmenter:
+  """Segments images on the grid of a network.
+
+  Args:
+    network: (b, *s, c) images -> (b, *s, 1 + classes) logits, see `unet`.
+    params: of the network.
+    shape: of its grid, two numbers for slices, three for volumes.
+    classes: in the order of the logits, after the background.
+    sites: how the images of each site are prepared.
+    chunk: images at once.
+  """
+
+  def __init__(
+    self,
+    network: nn.Module,
+    params: ts.Params,
+    *,
+    shape: Sequence[int],
+    classes: Sequence[int],
+    sites: Mapping[str, specs.Spec],
+    chunk: int = 8,
+  ):
+    self._network, self._params = network, jax.device_put(params)
+    self.shape, self.classes = tuple(shape), tuple(classes)
+    self.sites, self._chunk = dict(sites), chunk
+    self._predict = jax.jit(self._apply)
+
+  @classmethod
+  def load(cls, workdir: pathlib.Path) -> 'Segmenter':
+    """The network of a run of `smg.train`.
+
+    Raises:
+      InputError: as `trained.load`.
+    """
+    found = trained.load(workdir, 'sites')
+    data = found.config['data']
+    return cls(
+      unet.UNet(num_classes=1 + len(data['classes']), **found.config['model']),
+      found.params,
+      shape=data['shape'],
+      classes=data['classes'],
+      sites={
+        name: specs.parse(name, {**fields, 'root': workdir, 'masks': None})
+        for name, fields in found.config['sites'].items()
+      },
+    )
+
+  def spec(self, site: str = '') -> specs.Spec:
+    """How images are prepared.
+
+    Raises:
+      InputError: the run has no such site; or none is named, and images of its
+        sites are not prepared alike.
+    """
+    if site and site not in self.sites:
+      raise errors.InputError(
+        f'--site={site}: the run has {", ".join(self.sites)}'
+      )
+    if site:
+      return self.sites[site]
+    ways = {
+      tuple(getattr(spec, field) for field in _PREPARATION)
+      for spec in self.sites.values()
+    }
+    if len(ways) > 1:
+      raise errors.InputError(
+        '--site: missing; the images of this run are not prepared alike, '
+        f'allowed: {", ".join(self.sites)}'
+      )
+    return next(iter(self.sites.values()))
+
+  def segment(
+    self,
+    path: pathlib.Path,
+    *,
+    site: str = '',
+    mask: pathlib.Path | None = None,
+    flips: bool = False,
+  ) -> Segmentation:
+    """Segments one file.
+
+    Args:
+      path: of a volume, or of a png where the run learnt such.
+      site: whose images these are like, see `spec`.
+      mask: of what counts for the scale of intensities, on the image's grid.
+      flips: average over all flips of the network's grid.
+
+    Raises:
+      InputError: the file cannot be used, see `cases.prepare`.
+    """
+    spec = self.spec(site)
+    if not path.name.lower().endswith(folders.EXTENSIONS[spec.format]):
+      raise errors.InputError(
+        f'{path}: suffix: found {path.suffix!r}, allowed '
+        f'{folders.EXTENSIONS[spec.format]}: the network learnt {spec.format}'
+      )
+    if mask is not None:
+      spec = dataclasses.replace(spec, masks='')
+    case = cases.Case(path.name.partition('.')[0], path, mask=mask)
+    prepared = cases.prepare(case, spec, self.shape, self.classes)
+    shares = self.predict(prepared.image, flips=flips)
+    probabilities = prepared.restore_maps(shares)
+    classes = np.array((0, *self.classes), np.uint8)
+    label = classes[probabilities.data.argmax(axis=-1)]
+    return Segmentation(
+      label=dataclasses.replace(
+        probabilities, data=prepared.to_file_values(label)
+      ),
+      probabilities=probabilities,
+      image=prepared.image,
+      found=classes[shares.argmax(axis=-1)],
+    )
+
+  def predict(self, images: np.ndarray, *, flips: bool = False) -> np.ndarray:
+    """Probabilities (n, *s, 1 + classes) of images (n, *s, c) in [0, 1]."""
+    axes = range(1, images.ndim - 1)
+    ways = [()]
+    if flips:
+      ways = [
+        way
+        for count in range(len(axes) + 1)
+        for way in itertools.combinations(axes, count)
+      ]
+    total = sum(
+      np.flip(self._in_chunks(np.flip(images, way)), way) for way in ways
+    )
+    return total / len(ways)
+
+  def _in_chunks(self, images: np.ndarray) -> np.ndarray:
+    """Every chunk has the same size, so that one program serves all images."""
+    short = -len(images) % self._chunk
+    padded = np.concatenate([images, images[:1].repeat(short, axis=0)])
+    found = [
+      np.asarray(self._predict(self._params, padded[i : i + self._chunk]))
+      for i in range(0, len(padded), self._chunk)
+    ]
+    return np.concatenate(found)[: len(images)]
+
+  def _apply(self, params: Any, images: jax.Array) -> jax.Array:
+    logits = self._network.apply({'params': params}, images)
+    return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)

@@ -1,0 +1,185 @@
+"""Saved displacements on images, label maps and landmarks."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from common import displacements, errors, grids, points, volumes
+from samcl import warp
+from tests import binaries, workdirs
+
+SHAPE = (12, 13, 11)
+AFFINE = np.array(
+  [[2.0, 0, 0, -10], [0, 3.0, 0, -20], [0, 0, 2.5, -12], [0, 0, 0, 1]]
+)
+OPTIONS = {'kind': 'image', 'inverse': False, 'then': '', 'like': ''}
+FCSV = """# Markups fiducial file version = 4.11
+# CoordinateSystem = {system}
+# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID
+vtk_0,1.5,-2,3,0,0,0,1,1,1,0,tip,a note,
+vtk_1,4,5,-6,0,0,0,1,1,1,0,base,,
+"""
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> pathlib.Path:
+  """Two smooth displacements, an image on another grid, its label."""
+  folder = tmp_path_factory.mktemp('warp')
+  grid = grids.Grid(SHAPE, AFFINE)
+  places = grids.transform_points(np.moveaxis(np.indices(SHAPE), 0, -1), AFFINE)
+  for name, shift in (('first', 0.0), ('second', 1.0)):
+    vectors = 2 * np.sin(places[..., [1, 2, 0]] / 12 + shift)
+    volumes.save_displacement(
+      folder / f'{name}.nii.gz', vectors, grids.Volume(vectors[..., 0], AFFINE)
+    )
+  image = workdirs.blobs((15, 16, 14), 0)
+  other = grid.affine @ workdirs.oblique(10)
+  workdirs.save(folder / 'image.nii.gz', image, other)
+  label = (image > 150).astype(np.uint8)
+  workdirs.save(folder / 'label.nii.gz', label, other)
+  (folder / 'marks.csv').write_text('name,x,y,z\na,1.5,-2,3\nb,4,5,-6\n')
+  for system in ('LPS', 'RAS', '1'):
+    path = folder / f'marks_{system}.fcsv'
+    path.write_text(FCSV.format(system=system))
+  own = [
+    {'id': '1', 'label': 'tip', 'position': [-1.5, 2, 3]},
+    {'id': '2', 'label': 'base', 'position': [-4, -5, -6]},
+  ]
+  markup = {'type': 'Fiducial', 'coordinateSystem': 'LPS', 'controlPoints': own}
+  (folder / 'marks.mrk.json').write_text(json.dumps({'markups': [markup]}))
+  return folder
+
+
+def _field(path: pathlib.Path) -> displacements.Field:
+  volume = volumes.load_displacement(path)
+  return displacements.Field(volume.data, volume.grid)
+
+
+def _warp(folder, out, *names: str, **options) -> None:
+  paths = [folder / name for name in names]
+  warp.main(paths, out=str(out), **OPTIONS | options)
+
+
+POINTS = np.array([[1.5, -2, 3], [4, 5, -6]])
+
+
+@pytest.mark.parametrize(
+  ('name', 'signs'),
+  [
+    ('marks.csv', (1, 1, 1)),
+    ('marks_RAS.fcsv', (1, 1, 1)),
+    ('marks_LPS.fcsv', (-1, -1, 1)),
+    ('marks_1.fcsv', (-1, -1, 1)),
+    ('marks.mrk.json', (1, 1, 1)),
+  ],
+)
+def test_landmarks_move_in_the_coordinates_of_their_file(
+  folder, tmp_path, name, signs
+):
+  start = POINTS * signs
+  np.testing.assert_allclose(points.load(folder / name).positions, start)
+  _warp(folder, tmp_path, 'first.nii.gz', name)
+  found = points.load(tmp_path / name).positions
+  field = _field(folder / 'first.nii.gz')
+  np.testing.assert_allclose(found, field.move(start), atol=1e-5)
+  assert np.linalg.norm(found - start, axis=-1).min() > 0.5
+
+
+def test_what_else_a_landmark_file_holds_stays(folder, tmp_path):
+  names = ('marks.csv', 'marks_LPS.fcsv', 'marks.mrk.json')
+  _warp(folder, tmp_path, 'first.nii.gz', *names)
+  rows = (tmp_path / 'marks.csv').read_text().splitlines()
+  assert rows[0] == 'name,x,y,z' and rows[2].startswith('b,')
+  lines = (tmp_path / 'marks_LPS.fcsv').read_text().splitlines()
+  assert lines[1] == '# CoordinateSystem = LPS'
+  assert lines[3].endswith(',0,0,0,1,1,1,0,tip,a note,')
+  markup = json.loads((tmp_path / 'marks.mrk.json').read_text())['markups'][0]
+  assert [p['label'] for p in markup['controlPoints']] == ['tip', 'base']
+
+
+def test_images_and_labels_come_to_the_grid_of_the_field(folder, tmp_path):
+  field = _field(folder / 'first.nii.gz')
+  _warp(folder, tmp_path, 'first.nii.gz', 'image.nii.gz')
+  _warp(folder, tmp_path, 'first.nii.gz', 'label.nii.gz', kind='label')
+  image = volumes.load_volume(folder / 'image.nii.gz')
+  found = volumes.load_volume(tmp_path / 'image.nii.gz')
+  assert found.grid.matches(field.grid)
+  np.testing.assert_allclose(found.data, field.warp(image).data, rtol=1e-5)
+  label = volumes.load_volume(tmp_path / 'label.nii.gz', 'label')
+  assert set(np.unique(label.data)) == {0, 1}
+
+
+def test_one_field_then_another(folder, tmp_path):
+  """The field that is written is the way of a point through both."""
+  second = folder / 'second.nii.gz'
+  _warp(folder, tmp_path, 'first.nii.gz', then=str(second))
+  first, both = (
+    _field(folder / 'first.nii.gz'),
+    _field(tmp_path / 'displacement.nii.gz'),
+  )
+  wanted = _field(second).move(first.move(POINTS))
+  np.testing.assert_allclose(both.move(POINTS), wanted, atol=0.05)
+
+
+def test_there_and_back(folder, tmp_path):
+  _warp(folder, tmp_path / 'there', 'first.nii.gz', 'marks.csv')
+  warp.main(
+    [folder / 'first.nii.gz', tmp_path / 'there' / 'marks.csv'],
+    out=str(tmp_path / 'back'),
+    **OPTIONS | {'inverse': True, 'like': str(folder / 'image.nii.gz')},
+  )
+  back = points.load(tmp_path / 'back' / 'marks.csv').positions
+  np.testing.assert_allclose(back, POINTS, atol=0.1)
+
+
+def test_the_inverse_field_lies_on_the_grid_that_is_named(folder, tmp_path):
+  like = folder / 'image.nii.gz'
+  _warp(folder, tmp_path, 'first.nii.gz', inverse=True, like=str(like))
+  found = _field(tmp_path / 'displacement.nii.gz')
+  assert found.grid.matches(volumes.load_grid(like))
+
+
+def test_the_binary(folder, tmp_path):
+  done = binaries.run(
+    'samcl.warp',
+    str(folder / 'first.nii.gz'),
+    str(folder / 'image.nii.gz'),
+    str(folder / 'marks.csv'),
+    f'--out={tmp_path}',
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout == f'done: 2 moved; {tmp_path}\n'
+
+
+@pytest.mark.parametrize(
+  ('names', 'message'),
+  [
+    (['image.nii.gz'], 'displacement: found shape'),
+    (['first.nii.gz', 'none.nii.gz'], r'none\.nii\.gz: file: found nothing'),
+    (['first.nii.gz', 'label.nii.gz'], 'seems to be a label map'),
+    (['first.nii.gz', 'marks.csv', 'marks.csv'], 'inputs of the same name'),
+  ],
+)
+def test_what_is_refused(folder, tmp_path, names, message):
+  with pytest.raises(errors.InputError, match=message):
+    _warp(folder, tmp_path, *names)
+
+
+@pytest.mark.parametrize(
+  ('name', 'text', 'message'),
+  [
+    ('a.csv', 'x,y\n1,2\n', 'columns'),
+    ('a.csv', 'x,y,z\n1,2,far\n', 'landmark 1: found'),
+    ('a.csv', 'x,y,z\n', 'landmarks: found none'),
+    ('a.fcsv', FCSV.format(system='IJK'), "system: found 'IJK'"),
+    ('a.mrk.json', '{"markups": []}', 'no list of control points'),
+    ('a.mrk.json', '{', 'no list of control points'),
+    ('a.txt', '1 2 3', 'suffix'),
+  ],
+)
+def test_landmark_files_that_are_refused(tmp_path, name, text, message):
+  (tmp_path / name).write_text(text)
+  with pytest.raises(errors.InputError, match=message):
+    points.load(tmp_path / name)

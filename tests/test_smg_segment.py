@@ -1,0 +1,227 @@
+"""Segmenting images of any geometry, and what is refused."""
+
+import csv
+import itertools
+import pathlib
+
+import nibabel as nib
+import numpy as np
+from PIL import Image
+import pytest
+
+from common import errors, metrics, volumes
+from smg import image_jobs, segmenter
+from tests import binaries, workdirs
+
+SHAPE = (20, 18, 7)
+AFFINE = np.array(
+  [[4.0, 0, 0, -40], [0, 5.0, 0, -50], [0, 0, 6.0, -20], [0, 0, 0, 1]]
+)
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory) -> pathlib.Path:
+  return workdirs.write_segmentation(tmp_path_factory.mktemp('run'))
+
+
+@pytest.fixture(scope='module')
+def network(workdir) -> segmenter.Segmenter:
+  return segmenter.Segmenter.load(workdir)
+
+
+def _image(folder, *, order=(0, 1, 2), flips=(0, 0, 0), turn=None):
+  affine = AFFINE if turn is None else turn @ AFFINE
+  data = workdirs.blobs(SHAPE, 0)
+  data, affine = workdirs.reorder(data, affine, order, np.array(flips))
+  return workdirs.save(folder / 'scan.nii.gz', data, affine)
+
+
+def _segmented(network, folder, **geometry) -> np.ndarray:
+  """The label as its file has it, brought back to canonical order."""
+  path = _image(folder, **geometry)
+  found = network.segment(path)
+  saved = folder / 'label.nii.gz'
+  volumes.save_volume(saved, found.label.data, like=found.label)
+  stored = nib.load(saved)
+  assert stored.shape == nib.load(path).shape
+  np.testing.assert_allclose(stored.affine, nib.load(path).affine, atol=1e-4)
+  return volumes.load_volume(saved, 'label').data
+
+
+@pytest.fixture(scope='module')
+def canonical(network, tmp_path_factory) -> np.ndarray:
+  found = _segmented(network, tmp_path_factory.mktemp('canonical'))
+  assert len(np.unique(found)) == 3
+  return found
+
+
+@pytest.mark.parametrize('order', workdirs.ORDERS)
+def test_every_orientation_gives_the_same(network, canonical, tmp_path, order):
+  for flips in workdirs.FLIPS:
+    again = _segmented(network, tmp_path, order=order, flips=flips)
+    assert metrics.dice_per_label(canonical, again, (1, 2)).min() >= 0.999
+
+
+@pytest.mark.parametrize('degrees', [-20, -7, 5, 13, 30])
+def test_oblique_scans_give_the_same(network, canonical, tmp_path, degrees):
+  again = _segmented(network, tmp_path, turn=workdirs.oblique(degrees))
+  assert metrics.dice_per_label(canonical, again, (1, 2)).min() >= 0.999
+
+
+def test_one_program_serves_all_images(network, canonical, tmp_path):
+  for number, shape in enumerate([(9, 30, 3), (40, 24, 11)]):
+    data = workdirs.blobs(shape, number)
+    network.segment(workdirs.save(tmp_path / f'{number}.nii', data, AFFINE))
+  assert network._predict._cache_size() == 1
+
+
+def test_flips_are_averaged(network):
+  images = workdirs.blobs((16, 16, 3), 2).transpose(2, 0, 1)[..., None] / 300
+  plain = network.predict(images)
+  assert plain.shape == (3, 16, 16, 3)
+  np.testing.assert_allclose(plain.sum(axis=-1), 1, rtol=1e-5)
+  ways = [way for k in range(3) for way in itertools.combinations((1, 2), k)]
+  wanted = [np.flip(network.predict(np.flip(images, way)), way) for way in ways]
+  found = network.predict(images, flips=True)
+  np.testing.assert_allclose(found, np.mean(wanted, axis=0), atol=1e-6)
+  turned = network.predict(np.flip(images, 1), flips=True)
+  np.testing.assert_allclose(np.flip(turned, 1), found, atol=1e-6)
+  assert np.abs(found - plain).max() > 1e-3
+
+
+def test_beyond_the_networks_grid_is_background(network, tmp_path):
+  """16 x 16 pixels of 6 mm in the middle of a wider image."""
+  data = workdirs.blobs((60, 60, 3), 1)
+  path = workdirs.save(tmp_path / 'wide.nii', data, AFFINE)
+  found = network.segment(path)
+  known = found.probabilities.data.sum(axis=-1) > 0.5
+  assert 0.05 < known.mean() < 0.5
+  assert not found.label.data[~known].any()
+  np.testing.assert_allclose(
+    found.probabilities.data.sum(axis=-1)[known], 1, atol=1e-5
+  )
+
+
+@pytest.fixture(scope='module')
+def folder(workdir, tmp_path_factory) -> pathlib.Path:
+  """A folder of images, one of them damaged, through the binary."""
+  folder = tmp_path_factory.mktemp('binary')
+  images = folder / 'images'
+  for number in range(3):
+    workdirs.save(
+      images / f'case{number}.nii.gz', workdirs.blobs(SHAPE, number), AFFINE
+    )
+  (images / 'case1.nii.gz').write_bytes(b'no volume')
+  done = binaries.run(
+    'smg.segment',
+    str(images),
+    f'--workdir={workdir}',
+    f'--out={folder / "out"}',
+    '--overlay',
+    '--probabilities',
+  )
+  assert done.returncode == 1
+  assert done.stdout.splitlines()[-1] == (
+    f'done: 2 of 3 images; {folder / "out"}'
+  )
+  (line,) = [x for x in done.stderr.splitlines() if x.startswith('failed: ')]
+  assert 'case1.nii.gz: ' in line
+  return folder
+
+
+def test_what_the_binary_leaves(folder):
+  names = {path.name for path in (folder / 'out').iterdir()}
+  assert names == {'volumes.csv'} | {
+    f'case{n}{end}'
+    for n in (0, 2)
+    for end in ('.nii.gz', '_overlay.png', '_probabilities.nii.gz')
+  }
+  label = nib.load(folder / 'out' / 'case2.nii.gz')
+  shares = nib.load(folder / 'out' / 'case2_probabilities.nii.gz')
+  assert shares.shape == (*SHAPE, 3)
+  np.testing.assert_array_equal(
+    np.asanyarray(label.dataobj), shares.get_fdata().argmax(axis=-1)
+  )
+
+
+def test_volumes_are_in_millilitres(folder):
+  with open(folder / 'out' / 'volumes.csv', encoding='utf-8') as file:
+    rows = list(csv.DictReader(file))
+  label = np.asanyarray(nib.load(folder / 'out' / 'case0.nii.gz').dataobj)
+  for row in (row for row in rows if row['case'] == 'case0'):
+    count = (label == int(row['value'])).sum()
+    assert int(row['voxels']) == count > 0
+    assert float(row['volume']) == pytest.approx(count * 0.12, abs=1e-3)
+    assert row['unit'] == 'ml'
+  assert {row['case'] for row in rows} == {'case0', 'case2'}
+
+
+def test_png_in_png_out(tmp_path):
+  """Values of the site's files, two of them for one class."""
+  site = {
+    'format': 'png',
+    'spacing': None,
+    'label_values': ((100, 1), (255, 2), (101, 1)),
+  }
+  workdir = workdirs.write_segmentation(
+    tmp_path / 'run',
+    **{'sites': dict.fromkeys(('site_a', 'site_b', 'site_e'), site)},
+  )
+  data = workdirs.blobs((30, 22, 3), 0)[..., 1]
+  Image.fromarray(data.clip(0, 255).astype(np.uint8)).save(tmp_path / 'a.png')
+  network = segmenter.Segmenter.load(workdir)
+  settings = image_jobs.Settings(overlay=True)
+  out = tmp_path / 'out'
+  assert image_jobs.execute([tmp_path / 'a.png'], network, settings, out) == 0
+  label = np.asarray(Image.open(out / 'a.png'))
+  assert label.shape == (30, 22)
+  assert {100, 255} <= set(np.unique(label)) <= {0, 100, 255}
+  assert (out / 'a_overlay.png').exists()
+  assert ',px\n' in (out / 'volumes.csv').read_text()
+
+
+def test_sites_that_are_prepared_differently_must_be_named(tmp_path):
+  workdir = workdirs.write_segmentation(
+    tmp_path, **{'sites.site_b.percentiles': (1.0, 90.0)}
+  )
+  network = segmenter.Segmenter.load(workdir)
+  path = _image(tmp_path)
+  with pytest.raises(errors.InputError, match=r'--site: missing; .*site_b'):
+    network.segment(path)
+  with pytest.raises(errors.InputError, match='--site=nowhere: the run has'):
+    network.segment(path, site='nowhere')
+  a, b = (network.segment(path, site=f'site_{x}').image for x in 'ab')
+  assert np.abs(a - b).max() > 0.05
+
+
+def test_a_single_slice_and_a_volume_network(tmp_path):
+  workdir = workdirs.write_segmentation(
+    tmp_path / 'run',
+    **{
+      'data.shape': (8, 8, 8),
+      **{
+        f'sites.site_{x}.spacing': (6.0, 6.0, 6.0)
+        for x in ('a', 'b', 'c', 'd', 'e', 'f')
+      },
+    },
+  )
+  data = workdirs.blobs((20, 18, 2), 0)[..., :1]
+  path = workdirs.save(tmp_path / 'a.nii', data, AFFINE)
+  with pytest.raises(errors.InputError, match='a single slice in a 3-D'):
+    segmenter.Segmenter.load(workdir).segment(path)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'expected'),
+  [
+    (['a.nii'], '--out: missing'),
+    (['a.nii', '--out=x'], 'a.nii: file: found nothing'),
+    (['a.png', '--out=x'], 'a.png: suffix'),
+    (['common', '--out=x'], 'common: images: found none'),
+    (['--out=x'], 'arguments: found none'),
+  ],
+)
+def test_arguments_that_cannot_be_used(workdir, tmp_path, arguments, expected):
+  arguments = [a.replace('--out=x', f'--out={tmp_path}') for a in arguments]
+  said = binaries.refused('smg.segment', f'--workdir={workdir}', *arguments)
+  assert expected in said

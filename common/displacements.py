@@ -41,8 +41,8 @@ class Field:
     """
     targets = _centres(self.grid) + self.vectors
     voxels = grids.transform_points(targets, np.linalg.inv(volume.grid.affine))
-    size = np.array(volume.grid.shape)
-    inside = ((voxels >= -0.5) & (voxels <= size - 0.5)).all(axis=-1)
+    last = np.array(volume.grid.shape) - 1
+    inside = (np.abs(voxels - last / 2) <= last / 2 + grids.EDGE).all(axis=-1)
     data = _sample(volume.data, voxels, order)
     data = np.where(inside, data, data.dtype.type(fill))
     return grids.Volume(data, self.grid.affine)

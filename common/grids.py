@@ -7,6 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 _EXACT = 1e-2  # voxels; closer than this a grid counts as the same
+# Half a voxel and what rounding adds: files hold affines in single precision.
+EDGE = 0.5 + 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -239,5 +241,5 @@ def _inside(
   x, y, z = np.ogrid[tuple(slice(s) for s in shape)]
   for row, size in zip(matrix[:3], source, strict=True):
     at = row[0] * x + row[1] * y + row[2] * z + row[3]
-    inside &= (at >= -0.5) & (at <= size - 0.5)
+    inside &= (at >= -EDGE) & (at <= size - 1 + EDGE)
   return inside

@@ -7,6 +7,7 @@ from matplotlib import figure as mpl_figure
 import numpy as np
 
 from common import comparison, comparison_style, figures, run_files
+from common import scores as scores_lib
 
 
 def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
@@ -59,7 +60,9 @@ def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
         color='black' if light else 'white',
       )
   figure.supylabel('after stage', fontsize=9)
-  figure.colorbar(shades, ax=panels, label=any_scores.axis_label, aspect=30)
+  figure.colorbar(
+    shades, ax=panels, label=figures.plain(any_scores.axis_label), aspect=30
+  )
   return figure
 
 
@@ -90,7 +93,8 @@ def learnt_so_far(
       axes.fill_between(stages, mean - sd, mean + sd, **band)
   axes.set_xticks(stages)
   axes.set_xlabel('stage')
-  axes.set_ylabel(rows[0].runs[0].scores[metric].axis_label)
+  label = rows[0].runs[0].scores[metric].axis_label
+  axes.set_ylabel(figures.plain(label))
   figures.tidy(axes)
   figure.legend(loc='outside right upper', frameon=False, fontsize=9)
   return figure
@@ -140,13 +144,13 @@ def violins(
   names = [figures.plain(row.name) for row in rows]
   panels[0].set_yticks(range(len(rows)), names)
   panels[0].invert_yaxis()
-  figure.supxlabel(scores.axis_label, fontsize=9)
+  figure.supxlabel(figures.plain(scores.axis_label), fontsize=9)
   return figure
 
 
 def _mean_scores(
   rows: Sequence[comparison.Row], metric: str
-) -> dict[str, figures.Scores]:
+) -> dict[str, scores_lib.Scores]:
   """Row -> mean R of the order that most runs of all rows have."""
   orders = collections.Counter(
     order for row in rows for order, _ in map(comparison.cell, row.runs)

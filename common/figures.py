@@ -7,7 +7,6 @@ any colour vision and grey paper tell apart; bright is always the better score.
 from collections.abc import Sequence
 import io
 import pathlib
-from typing import NamedTuple
 
 from matplotlib import axes as mpl_axes
 from matplotlib import cm, colors, patches
@@ -15,6 +14,7 @@ from matplotlib import figure as mpl_figure
 import numpy as np
 
 from common import files
+from common import scores as scores_lib
 
 PALETTE = (
   '#0072B2',
@@ -27,34 +27,6 @@ PALETTE = (
 )
 GREY = '#8A8A8A'
 _MARKERS = 'osD^vP*'
-
-
-class Scores(NamedTuple):
-  """One metric over a stream.
-
-  Attributes:
-    title: name of the metric.
-    unit: 'mm', or '1' for a ratio.
-    higher_is_better: whether a larger value is the better one.
-    matrix: R, (stages, sites), nan where there is no score.
-    untrained: (sites,).
-    sites: names, first those of the stream, in order.
-    num_stream: how many of them are trained on.
-  """
-
-  title: str
-  unit: str
-  higher_is_better: bool
-  matrix: np.ndarray
-  untrained: np.ndarray
-  sites: tuple[str, ...]
-  num_stream: int
-
-  @property
-  def axis_label(self) -> str:
-    unit = '' if self.unit in ('', '1') else f' ({self.unit})'
-    better = 'higher' if self.higher_is_better else 'lower'
-    return f'{plain(self.title)}{unit}, {better} is better'
 
 
 def plain(text: str) -> str:
@@ -99,7 +71,7 @@ def draw_contours(axes: mpl_axes.Axes, label: np.ndarray, style: str) -> None:
     )
 
 
-def heat_map(scores: Scores) -> mpl_figure.Figure:
+def heat_map(scores: scores_lib.Scores) -> mpl_figure.Figure:
   """R with a number in every cell, the untrained row on top.
 
   The frame marks the site just trained on; a gap parts the unseen sites.
@@ -135,11 +107,11 @@ def heat_map(scores: Scores) -> mpl_figure.Figure:
   axes.set_yticks(np.arange(num_rows) + 0.5, _row_names(scores))
   axes.tick_params(length=0)
   axes.spines[:].set_visible(False)
-  figure.colorbar(shades, ax=axes, label=scores.axis_label, aspect=12)
+  figure.colorbar(shades, ax=axes, label=plain(scores.axis_label), aspect=12)
   return figure
 
 
-def stage_curves(scores: Scores) -> mpl_figure.Figure:
+def stage_curves(scores: scores_lib.Scores) -> mpl_figure.Figure:
   """The score of every site over the stages; a ring where it was trained on."""
   figure = mpl_figure.Figure(
     figsize=(7.6, max(3.2, 1.2 + 0.3 * len(scores.sites))),
@@ -171,7 +143,7 @@ def stage_curves(scores: Scores) -> mpl_figure.Figure:
   names = [name.replace('after ', 'after\n') for name in _row_names(scores)]
   axes.set_xticks(range(len(table)), names, rotation=_tilt(names))
   axes.set_xlim(-0.3, len(table) - 0.7)
-  axes.set_ylabel(scores.axis_label)
+  axes.set_ylabel(plain(scores.axis_label))
   _start_at_zero(axes, table)
   tidy(axes)
   figure.legend(loc='outside right upper', frameon=False, fontsize=9)
@@ -179,7 +151,7 @@ def stage_curves(scores: Scores) -> mpl_figure.Figure:
 
 
 def case_boxes(
-  scores: Scores,
+  scores: scores_lib.Scores,
   before: Sequence[np.ndarray],
   after: Sequence[np.ndarray],
 ) -> mpl_figure.Figure:
@@ -205,7 +177,7 @@ def case_boxes(
   names = _site_names(scores)
   axes.set_xticks(range(num_sites), names, rotation=_tilt(names))
   axes.set_xlim(-0.6, num_sites - 0.4)
-  axes.set_ylabel(scores.axis_label)
+  axes.set_ylabel(plain(scores.axis_label))
   _start_at_zero(axes, np.concatenate([*before, *after]))
   tidy(axes)
   figure.legend(loc='outside upper center', ncols=2, frameon=False)
@@ -276,14 +248,14 @@ def _start_at_zero(axes: mpl_axes.Axes, values: np.ndarray) -> None:
     axes.set_ylim(bottom=-0.03 * top)
 
 
-def _site_names(scores: Scores) -> list[str]:
+def _site_names(scores: scores_lib.Scores) -> list[str]:
   return [
     plain(name) + ('\n(unseen)' if i >= scores.num_stream else '')
     for i, name in enumerate(scores.sites)
   ]
 
 
-def _row_names(scores: Scores) -> list[str]:
+def _row_names(scores: scores_lib.Scores) -> list[str]:
   """Stage t follows the t-th site; a lone row followed all of them."""
   seen = [plain(name) for name in scores.sites[: scores.num_stream]]
   if len(scores.matrix) != scores.num_stream:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from common import errors, figures
+from common import errors
+from common import scores as scores_lib
 
 _COLUMNS = ('stage', 'site', 'case', 'metric', 'value')
 
@@ -30,7 +31,7 @@ class Run:
 
   config: dict[str, Any]
   results: dict[str, Any]
-  scores: dict[str, figures.Scores]
+  scores: dict[str, scores_lib.Scores]
   log: list[dict[str, Any]]
   cases: dict[tuple[int, str, str, str], list[float]]
   folder: pathlib.Path = pathlib.Path()
@@ -65,7 +66,7 @@ def load(workdir: pathlib.Path) -> Run:
   return Run(config, results, scores, log, _load_cases(workdir), workdir)
 
 
-def _scores(path: pathlib.Path, results: dict, name: str) -> figures.Scores:
+def _scores(path: pathlib.Path, results: dict, name: str) -> scores_lib.Scores:
   prefix = f'metrics.{name}.'
   entry = _field(path, results['metrics'], name, dict, prefix='metrics.')
   sites = (*results['stream'], *results['unseen'])
@@ -78,7 +79,7 @@ def _scores(path: pathlib.Path, results: dict, name: str) -> figures.Scores:
       f'{path}: {prefix}matrix: found {len(matrix)} rows, allowed 1 or '
       f'{len(results["stream"])}, one for each stage'
     )
-  return figures.Scores(
+  return scores_lib.Scores(
     name,
     _field(path, entry, 'unit', str, prefix=prefix),
     _field(path, entry, 'higher_is_better', bool, prefix=prefix),

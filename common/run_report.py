@@ -17,6 +17,7 @@ from common import (
   run_files,
   training_figure,
 )
+from common import scores as scores_lib
 
 _NOTE = (
   'R[t, i] is the score of site i after stage t of T, b the untrained network. '
@@ -187,7 +188,7 @@ def _final_table(run: run_files.Run) -> str:
   return page.table(['metric', *sites], rows)
 
 
-def _row_title(scores: figures.Scores) -> str:
+def _row_title(scores: scores_lib.Scores) -> str:
   unit = '' if scores.unit in ('', '1') else f', {scores.unit}'
   return f'{scores.title}{unit}{"" if scores.higher_is_better else " *"}'
 

@@ -11,6 +11,7 @@ from PIL import Image
 import pytest
 
 from common import errors, figures, run_report, training_figure
+from common import scores as scores_lib
 
 RESULTS = {
   'problem': 'registration',
@@ -169,8 +170,8 @@ def test_per_case_values_are_means_over_labels(workdir, monkeypatch):
   assert seen['tre'] == [[[], [], []], [[], [3.25], []]]
 
 
-def _scores(higher_is_better: bool = True) -> figures.Scores:
-  return figures.Scores(
+def _scores(higher_is_better: bool = True) -> scores_lib.Scores:
+  return scores_lib.Scores(
     'score',
     'mm',
     higher_is_better,

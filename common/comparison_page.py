@@ -1,0 +1,147 @@
+"""All runs of a comparison on one page, with its figures and its numbers."""
+
+from collections.abc import Iterator, Sequence
+import csv
+import html
+import io
+import pathlib
+import re
+from typing import Any
+
+from common import (
+  comparison,
+  comparison_figures,
+  comparison_table,
+  errors,
+  figures,
+  files,
+  grouping,
+  page,
+)
+
+# Whom the others are tested against, unless another is named.
+_REFERENCES = ('smg', 'samcl')
+_COLUMNS = (
+  'study',
+  'table',
+  'method',
+  'variant',
+  'metric',
+  'summary',
+  'runs',
+  'mean',
+  'sd',
+  'p_holm',
+)
+_NOTE = (
+  'Mean ± standard deviation over runs (seeds and orders). ACC: mean score of '
+  'the stream after its last stage; BWT: change since a site was learnt; '
+  'unseen: mean score of sites never learnt. Distances enter as their '
+  'negatives, so that higher is always better. joint and independent are '
+  'bounds, not rivals. Bold: best; underlined: second, among rivals with the '
+  'same orders and seeds; a * marks others.'
+)
+_TESTS = (
+  'p: two-sided Wilcoxon signed-rank test against {reference} on cases after '
+  'the last stage, each the mean over its labels and over the orders and seeds '
+  'that both have; adjusted after Holm for the rows of the table.'
+)
+
+
+def write(
+  folders: Sequence[pathlib.Path], folder: pathlib.Path, reference: str = ''
+) -> None:
+  """Writes the report of the runs in or below `folders` to `folder`.
+
+  `reference` is the method that others are tested against.
+
+  Raises:
+    InputError: no run to compare, a reference that none of them is, or a folder
+      that cannot be written to.
+  """
+  studies, left_out = grouping.find(folders)
+  methods = {row.method for study in studies for row in study.rows}
+  if reference and reference not in methods:
+    raise errors.InputError(
+      f'--reference={reference}: found no run of it, there are '
+      f'{", ".join(sorted(methods))}'
+    )
+  sections, numbers, shown = [], [], 0
+  for place, study in enumerate(studies, start=1):
+    tables = _tables(study, reference)
+    for name, table in tables.items():
+      numbers += [[study.title, name, *line] for line in table.numbers()]
+    pictures = list(_draw(study, folder / 'figures', f'{place}'))
+    sections.append(_section(study, tables, pictures, shown))
+    shown += len(pictures)
+  files.write_text(folder / 'summary.csv', _table_text(_COLUMNS, numbers))
+  body = ''.join([_left_out(left_out), *sections])
+  path = folder / 'report.html'
+  files.write_text(path, page.render('Comparison', body))
+  for line in left_out:
+    print(f'left out: {line}')
+  runs = sum(len(row.runs) for study in studies for row in study.rows)
+  print(f'done: {runs} runs, {len(left_out)} left out; {path}')
+
+
+def _tables(
+  study: comparison.Study, wanted: str
+) -> dict[str, comparison_table.Table]:
+  """The main table, named '', and one for each ablation."""
+  by_method = {row.method: row for row in study.main_rows}
+  names = [wanted] if wanted else _REFERENCES
+  chosen = next((by_method[name] for name in names if name in by_method), None)
+  tables = {'': comparison_table.create(study, study.main_rows, chosen)}
+  for (method, fields), rows in study.ablations().items():
+    tables[f'{method}: {fields}'] = comparison_table.create(
+      study, rows, rows[0]
+    )
+  return tables
+
+
+def _table_text(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+  text = io.StringIO()
+  csv.writer(text, lineterminator='\n').writerows([head, *rows])
+  return text.getvalue()
+
+
+def _draw(
+  study: comparison.Study, folder: pathlib.Path, prefix: str
+) -> Iterator[tuple[pathlib.Path, str]]:
+  """Figures of a study, written: (path, caption)."""
+  for name, figure, caption in comparison_figures.draw_all(study):
+    plain = re.sub(r'[^0-9A-Za-z-]', '_', f'{prefix}_{name}')
+    path = folder / f'{plain}.png'
+    figures.save(figure, path, caption)
+    yield path, caption
+
+
+def _section(
+  study: comparison.Study,
+  tables: dict[str, comparison_table.Table],
+  pictures: Sequence[tuple[pathlib.Path, str]],
+  shown: int,
+) -> str:
+  parts = [f'<h2>{html.escape(study.title)}</h2>']
+  for name, table in tables.items():
+    if name:
+      parts.append(f'<h3>{html.escape(name)}</h3>')
+    parts.append(table.to_html())
+    if table.reference is not None:
+      parts.append(_note(_TESTS.format(reference=table.reference.name)))
+    if not name:
+      parts += [_note(_NOTE), *map(_note, study.unequal_fields())]
+  for number, (path, caption) in enumerate(pictures, start=shown + 1):
+    parts.append(page.figure(number, path, caption))
+  return '\n'.join(parts)
+
+
+def _note(text: str) -> str:
+  return f'<p class="note">{html.escape(text)}</p>'
+
+
+def _left_out(lines: Sequence[str]) -> str:
+  if not lines:
+    return ''
+  items = ''.join(f'<li>{html.escape(line)}</li>' for line in lines)
+  return f'<h2>Left out</h2><ul>{items}</ul>'

@@ -1,0 +1,34 @@
+"""One metric over a stream, as the files of a run have it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Scores(NamedTuple):
+  """One metric over a stream.
+
+  Attributes:
+    title: name of the metric.
+    unit: 'mm', or '1' for a ratio.
+    higher_is_better: whether a larger value is the better one.
+    matrix: R, (stages, sites), nan where there is no score.
+    untrained: (sites,).
+    sites: names, first those of the stream, in order.
+    num_stream: how many of them are trained on.
+  """
+
+  title: str
+  unit: str
+  higher_is_better: bool
+  matrix: np.ndarray
+  untrained: np.ndarray
+  sites: tuple[str, ...]
+  num_stream: int
+
+  @property
+  def axis_label(self) -> str:
+    """Name, unit and direction."""
+    unit = '' if self.unit in ('', '1') else f' ({self.unit})'
+    better = 'higher' if self.higher_is_better else 'lower'
+    return f'{self.title}{unit}, {better} is better'

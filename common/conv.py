@@ -212,5 +212,5 @@ def upsample2(
   product = 'bxyc,ijcf->bxiyjf' if x.ndim == 4 else 'bxyzc,ijkcf->bxiyjzkf'
   y = jnp.einsum(product, x, kernel).astype(out_dtype)
   sides = (2 * side for side in x.shape[1:-1])
-  y = y.reshape(len(x), *sides, kernel.shape[-1])
+  y = y.reshape(x.shape[0], *sides, kernel.shape[-1])
   return y + bias.reshape((1,) * (x.ndim - 1) + (-1,))

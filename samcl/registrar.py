@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from common import displacements, errors, grids, spatial, trained
+from common import artifact, displacements, errors, grids, spatial, trained
 from common import train_state as ts
 from samcl import cases, learn2reg, lku_net, losses, scans, specs
 
@@ -173,6 +173,28 @@ class Registrar:
     before, after = (float(value) for value in found['similarity'])
     return Registration(there, back, (before, after))
 
+  def export(self, path: pathlib.Path) -> None:
+    """Writes the network as `samcl.export` says.
+
+    Raises:
+      InputError: as `artifact.save`.
+    """
+
+    def function(fixed, moving, fixed_mask, moving_mask):
+      batch = {
+        'fixed': fixed,
+        'moving': moving,
+        'fixed_mask': fixed_mask,
+        'moving_mask': moving_mask,
+      }
+      velocity = self._apply(self._params, batch)
+      return self._both_ways(velocity, batch)
+
+    image = jax.ShapeDtypeStruct((1, *self.shape), jnp.float32)
+    about = {'problem': 'registration', 'shape': self.shape}
+    about |= {'tasks': {name: _said(spec) for name, spec in self.tasks.items()}}
+    artifact.save(path, function, [image] * 4, about)
+
   def _task(self, name: str) -> specs.Spec | None:
     if not name and len(self.tasks) == 1:
       return next(iter(self.tasks.values()))
@@ -220,7 +242,8 @@ class Registrar:
     velocity = optax.apply_updates(velocity, updates)
     return velocity, state, best, jnp.minimum(value, least)
 
-  def _fields(self, velocity, batch):
+  def _both_ways(self, velocity, batch):
+    """Displacement and inverse, (b, *s, 3), voxels."""
     deformation = self._deform(velocity, batch)
     if self._output == 'displacement':
       back = -velocity
@@ -229,14 +252,32 @@ class Registrar:
     else:
       half = deformation.half_inverse
       back = spatial.compose(half, half)
+    return deformation.displacement, back
+
+  def _fields(self, velocity, batch):
+    displacement, back = self._both_ways(velocity, batch)
     return {
-      'displacement': deformation.displacement,
+      'displacement': displacement,
       'inverse': back,
       'similarity': [
         1 - self._similarity(v, batch)[1]['loss/ncc']
         for v in (jnp.zeros_like(velocity), velocity)
       ],
     }
+
+
+def _said(spec: specs.Spec) -> dict[str, Any]:
+  """What somebody has to know who prepares images alone."""
+  return {
+    'spacing': spec.spacing,
+    'clip': spec.clip,
+    'upper_percentile': spec.upper_percentile,
+    'intensity': {
+      ending: dataclasses.asdict(one)
+      for ending, one in (spec.intensity or {}).items()
+    },
+    'mask': spec.mask,
+  }
 
 
 def _spec(

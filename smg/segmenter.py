@@ -10,16 +10,18 @@ on, and neither matplotlib nor pandas.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import functools
 import itertools
 import pathlib
 from typing import Any
 
 from flax import linen as nn
 import jax
+from jax import export
 import jax.numpy as jnp
 import numpy as np
 
-from common import errors, grids, trained
+from common import artifact, errors, grids, trained
 from common import train_state as ts
 from smg import cases, folders, specs, unet
 
@@ -163,6 +165,31 @@ class Segmenter:
       probabilities=probabilities,
       image=prepared.image,
       found=classes[shares.argmax(axis=-1)],
+    )
+
+  def export(self, path: pathlib.Path) -> None:
+    """Writes the network as `smg.export` says.
+
+    Raises:
+      InputError: as `artifact.save`.
+    """
+    channels = next(iter(self.sites.values())).channels
+    sides = ', '.join(map(str, (*self.shape, channels)))
+    shape = export.symbolic_shape(f'b, {sides}')
+    about = {
+      'problem': 'segmentation',
+      'shape': self.shape,
+      'classes': self.classes,
+      'sites': {
+        name: {field: getattr(spec, field) for field in _PREPARATION}
+        for name, spec in self.sites.items()
+      },
+    }
+    artifact.save(
+      path,
+      functools.partial(self._apply, self._params),
+      [jax.ShapeDtypeStruct(shape, jnp.float32)],
+      about,
     )
 
   def predict(self, images: np.ndarray, *, flips: bool = False) -> np.ndarray:

@@ -1,5 +1,7 @@
 """From a config to the registration problem that it describes."""
 
+import pathlib
+
 from ml_collections import config_dict
 
 from common import config_checks, errors, synthetic
@@ -35,8 +37,8 @@ def create_problem(
     raise errors.InputError(f'config ({", ".join(names)}): {error}') from error
 
 
-def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
-  """The tasks of `stream` and `unseen`; the embedded ones are written first."""
+def write_synthetic(config: config_dict.ConfigDict) -> pathlib.Path:
+  """The folder of the data; the embedded tasks are written if not there."""
   folder = config_checks.data_folder(config)
   if config.data.synthetic:
     synthetic.write_stream(
@@ -46,6 +48,12 @@ def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
       num_test=config.data.num_test,
       seed=config.data.seed,
     )
+  return folder
+
+
+def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
+  """The tasks of `stream` and `unseen`; the embedded ones are written first."""
+  folder = write_synthetic(config)
   fields = []
   for name in (*config.stream, *config.unseen):
     spec = config.tasks[name].to_dict()

@@ -215,15 +215,17 @@ def _check_pairs(spec: specs.Spec, split: str, pairs: tuple[Pair, ...]) -> None:
     raise errors.InputError(
       f'{spec.root}: {split} pairs: found none, allowed one or more'
     )
-  seen = set()
-  for pair in pairs:
-    for path in pair.files:
-      if path not in seen and not path.is_file():
-        raise errors.InputError(
-          f'{path}: file: found nothing, allowed a file: the {split} pair'
-          f' {pair.name} of task {spec.name} needs it'
-        )
-      seen.add(path)
+  missing = {
+    path: pair for pair in pairs for path in pair.files if not path.is_file()
+  }
+  if missing:
+    (path, pair), *others = missing.items()
+    more = ', '.join(str(other) for other, _ in others)
+    raise errors.InputError(
+      f'{path}: file: found nothing, allowed a file: the {split} pair'
+      f' {pair.name} of task {spec.name} needs it'
+      + (f'; missing too: {more}' if more else '')
+    )
 
 
 def _check_separate(

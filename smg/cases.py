@@ -101,7 +101,7 @@ def prepare(
       mask are on another grid than the image; a label has an undeclared value;
       shape has three numbers and the image a single slice.
   """
-  image = _load(case.image, 'image', spec)
+  image = load_image(case.image, spec)
   if len(shape) == 3 and min(image.grid.shape) < 2:
     raise errors.InputError(
       f'{case.image}: shape: found {image.grid.shape}, a single slice in a 3-D'
@@ -171,6 +171,11 @@ def scale(
       low, high = float(data.min()), float(data.max())
   scaled = np.clip((data.astype(np.float64) - low) / (high - low), 0, 1)
   return scaled.astype(np.float32).reshape(*data.shape[:3], -1)
+
+
+def load_image(path: pathlib.Path, spec: specs.Spec) -> grids.Volume:
+  """An image in the values of its file; a png has a single slice."""
+  return _load(path, 'image', spec)
 
 
 def _load(path: pathlib.Path, kind: str, spec: specs.Spec) -> grids.Volume:

@@ -75,30 +75,47 @@ def draw_segmentations(
   )
 
 
-def draw_overlay(
-  path: pathlib.Path, images: np.ndarray, labels: np.ndarray, title: str
+def draw_case(
+  path: pathlib.Path,
+  image: np.ndarray,
+  label: np.ndarray,
+  title: str,
+  *,
+  patient: bool,
 ) -> None:
-  """Slices side by side with their classes as contours.
+  """A few slices of a case with their classes as contours.
 
   Args:
     path: of the PNG.
-    images: (n, rows, columns, c) in [0, 1].
-    labels: (n, rows, columns), classes.
+    image: (n, *s, c) in [0, 1], slices or one volume.
+    label: (n, *s), classes; slices without any are left out where others have
+      some.
     title: of the case.
+    patient: shown as radiologists do, and not as rows and columns.
 
   Raises:
     InputError: the file cannot be written.
   """
-  num, height = len(images), 2.4 * images.shape[1] / images.shape[2]
+  if label.ndim == 4:
+    image, label = (np.moveaxis(x[0], 2, 0) for x in (image, label))
+  filled = np.flatnonzero(label.reshape(len(label), -1).any(axis=1))
+  if not filled.size:
+    filled = np.arange(len(label))
+  num = min(NUM_SHOWN, filled.size)
+  chosen = filled[np.round(np.linspace(0, filled.size - 1, num)).astype(int)]
+  image, label = image[chosen], label[chosen]
+  if patient:
+    image, label = radiological(image), radiological(label)
+  height = 2.4 * image.shape[1] / image.shape[2]
   figure = mpl_figure.Figure(
     figsize=(2.4 * num, height + 0.35), layout='constrained'
   )
   panels = figure.subplots(1, num, squeeze=False)[0]
-  for axes, image, label in zip(panels, images, labels, strict=True):
-    _show(axes, image)
-    figures.draw_contours(axes, label, 'solid')
+  for axes, one, classes in zip(panels, image, label, strict=True):
+    _show(axes, one)
+    figures.draw_contours(axes, classes, 'solid')
   figure.suptitle(figures.plain(title), fontsize=9)
-  figures.save(figure, path, f'{title}: the classes that were found.')
+  figures.save(figure, path, f'{title}: slices, and classes as contours.')
 
 
 def draw_gallery(

@@ -30,15 +30,18 @@ def find(spec: specs.Spec) -> Cases:
     )
   needed = [k for k in specs.KINDS if spec.place(k) is not None]
   names = _choose(spec, list(files['image']))
-  for kind in needed:
+  missing = [
+    (kind, name) for kind in needed for name in names if name not in files[kind]
+  ]
+  if missing:
+    (kind, name), *others = missing
     folder, suffix = spec.place(kind)
-    for name in names:
-      if name not in files[kind]:
-        raise errors.InputError(
-          f'{folder / (name + suffix)}: {kind}: found no file, allowed'
-          f' {EXTENSIONS[spec.format]}: case {name} of site {spec.name} needs'
-          ' it'
-        )
+    more = ''.join(f', {kind} of {name}' for kind, name in others)
+    raise errors.InputError(
+      f'{folder / (name + suffix)}: {kind}: found no file, allowed'
+      f' {EXTENSIONS[spec.format]}: case {name} of site {spec.name} needs it'
+      + (f'; missing too: {more[2:]}' if more else '')
+    )
   return tuple(
     cases.Case(name, **{kind: files[kind][name] for kind in needed})
     for name in names

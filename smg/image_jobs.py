@@ -14,7 +14,6 @@ from common import errors, files, rasters, volumes
 from smg import folders, segmenter, specs
 
 _COLUMNS = ('case', 'value', 'voxels', 'volume', 'unit')
-_MAX_SHOWN = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,15 +124,6 @@ def _draw(
   """The picture; matplotlib is not needed before."""
   from smg import figures
 
-  image, label = found.image, found.found
-  if label.ndim == 4:  # slices of a volume
-    image, label = (np.moveaxis(x[0], 2, 0) for x in (image, label))
-  filled = np.flatnonzero(label.reshape(len(label), -1).any(axis=1))
-  if not filled.size:
-    filled = np.arange(len(label))
-  places = np.linspace(0, filled.size - 1, min(_MAX_SHOWN, filled.size))
-  chosen = filled[np.round(places).astype(int)]
-  image, label = image[chosen], label[chosen]
-  if spec.format == 'nifti':
-    image, label = figures.radiological(image), figures.radiological(label)
-  figures.draw_overlay(path, image, label, name)
+  figures.draw_case(
+    path, found.image, found.found, name, patient=spec.format == 'nifti'
+  )

@@ -1,5 +1,7 @@
 """From a config to the segmentation problem that it describes."""
 
+import pathlib
+
 from ml_collections import config_dict
 
 from common import augment, config_checks, errors, synthetic, trainer
@@ -32,8 +34,8 @@ def create_problem(
   )
 
 
-def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:
-  """The sites of `stream` and `unseen`; the embedded ones are written first."""
+def write_synthetic(config: config_dict.ConfigDict) -> pathlib.Path:
+  """The folder of the data; the embedded sites are written if not there."""
   folder = config_checks.data_folder(config)
   if config.data.synthetic:
     synthetic.write_sites(
@@ -44,6 +46,12 @@ def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:
       num_test=config.data.num_test,
       seed=config.data.seed,
     )
+  return folder
+
+
+def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:
+  """The sites of `stream` and `unseen`; the embedded ones are written first."""
+  folder = write_synthetic(config)
 
   def fields(name: str) -> dict:
     spec = config.sites[name].to_dict()

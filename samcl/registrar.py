@@ -17,15 +17,19 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from common import artifact, displacements, errors, grids, spatial, trained
+from common import (
+  artifact,
+  displacements,
+  errors,
+  grids,
+  spatial,
+  trained,
+)
 from common import train_state as ts
-from samcl import cases, learn2reg, lku_net, losses, scans, specs
+from samcl import learn2reg, lku_net, losses, placement, scans, specs
 
-# Of images that no task of the run says anything about.
-_PERCENTILE = 99.5
 _REFINEMENT_RATE = 0.1  # voxels, Adam
 # Without labels to hold it a single pair is fitted to its noise: smoothness
 # counts so many times what it does in training.
@@ -133,10 +137,8 @@ class Registrar:
     Args:
       fixed, moving: the two images.
       task: of the run, whose images are prepared as these are to be; where ''
-        the only one, or none: intensities up to their percentile 99.5, the
-        fixed image as large as the network's grid.
-      align: 'world' takes the places that the files say; 'centre' first puts
-        the centre of one image on that of the other, as in training.
+        the only one, or none of several, see `placement.place`.
+      align: see there.
       refine: steps of descent on the images' own similarity and smoothness,
         from what the network says (instance optimisation).
       progress: called with the steps that are done and all of them.
@@ -145,19 +147,9 @@ class Registrar:
       InputError: an unknown task or alignment; the images have no place in
         common.
     """
-    spec = self._task(task)
-    fixed_grid = self._place(fixed, spec)
-    moving_grid = _aligned(fixed_grid, fixed, moving, align)
-    batch = {
-      **_prepare('fixed', fixed, fixed_grid, spec),
-      **_prepare('moving', moving, moving_grid, spec),
-    }
-    if not (batch['fixed_mask'] & batch['moving_mask']).any():
-      raise errors.InputError(
-        f'{moving.path}: affine: found a volume from {_span(moving)}, which '
-        f'has no place in common with {fixed.path}, from {_span(fixed)} mm, '
-        'allowed images that overlap; --align=centre puts one on the other'
-      )
+    batch, fixed_grid, moving_grid = placement.place(
+      fixed, moving, shape=self.shape, spec=self._task(task), align=align
+    )
     velocity = self._predict(self._params, batch)
     if refine:
       velocity = self._refined(velocity, batch, refine, progress)
@@ -203,20 +195,6 @@ class Registrar:
         f'--task={name}: the run has {", ".join(self.tasks)}'
       )
     return self.tasks.get(name)
-
-  def _place(self, fixed: scans.Scan, spec: specs.Spec | None) -> grids.Grid:
-    """The network's grid on the fixed image."""
-    grid = fixed.volume.grid
-    if spec is not None and spec.axes is not None:
-      stored = fixed.volume.stored.grid
-      grid = grids.Grid(
-        tuple(stored.shape[axis] for axis in spec.axes),
-        stored.affine[:, [*spec.axes, 3]],
-      )
-    spacing = None if spec is None else spec.spacing
-    if spacing is None:
-      spacing = np.multiply(grid.shape, grid.spacing) / self.shape
-    return grids.network_grid(grid, tuple(spacing), self.shape)
 
   def _restore(self, displacement, here, there, original):
     vectors = grids.restore_displacement(displacement[0], here, there, original)
@@ -287,52 +265,3 @@ def _spec(
   spec = specs.parse({'name': name, **fields, 'root': root}, 0)
   known = learn2reg.LEARN2REG if spec.format == 'learn2reg' else {}
   return spec.with_defaults(known.get(spec.dataset or name, {}))
-
-
-def _aligned(
-  grid: grids.Grid, fixed: scans.Scan, moving: scans.Scan, align: str
-) -> grids.Grid:
-  """The network's grid on the moving image, given that on the fixed one."""
-  if align == 'world':
-    return grid
-  if align != 'centre':
-    raise errors.InputError(f'--align: found {align!r}, allowed: world, centre')
-  affine = grid.affine.copy()
-  affine[:3, 3] += _centre(moving) - _centre(fixed)
-  return grids.Grid(grid.shape, affine)
-
-
-def _centre(scan: scans.Scan) -> np.ndarray:
-  grid = scan.volume.grid
-  return grids.transform_points((np.array(grid.shape) - 1) / 2, grid.affine)
-
-
-def _span(scan: scans.Scan) -> str:
-  """Where in the world a volume lies, for messages."""
-  grid = scan.volume.grid
-  corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(grid.shape) - 1)
-  places = np.round(grids.transform_points(corners, grid.affine))
-  low, high = places.min(axis=0).tolist(), places.max(axis=0).tolist()
-  return f'{low} to {high}'
-
-
-def _prepare(
-  side: str, scan: scans.Scan, grid: grids.Grid, spec: specs.Spec | None
-) -> ts.Batch:
-  """The part of a batch of one pair that is of one image."""
-  volume, intensity = scan.volume, cases.Intensity(None, _PERCENTILE)
-  if spec is not None:
-    intensity = spec.intensity_of(scan.name)
-  inside = scan.mask
-  if inside is None:
-    known = np.ones(volume.grid.shape, bool)
-    if spec is not None and spec.mask == 'nonzero':
-      known = volume.data != 0
-    inside = dataclasses.replace(volume, data=known.astype(np.uint8))
-  return {
-    side: cases.prepare_image(volume, grid, intensity)[None],
-    f'{side}_mask': grids.resample(inside, grid, 0).data[None],
-    f'{side}_label': np.zeros((1, *grid.shape), np.uint8),
-    f'{side}_landmarks': np.zeros((1, 1, 3), np.float32),
-    'landmark_weight': np.zeros((1, 1), np.float32),
-  }

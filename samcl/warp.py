@@ -64,9 +64,9 @@ def main(
     else:
       if kind == 'image':
         volume = scans.load(one).volume
+        warped = field.warp(volume, fill=volume.data.min())
       else:
-        volume = volumes.load_volume(one, kind)
-      warped = field.warp(volume, 1 if kind == 'image' else 0)
+        warped = field.warp(volumes.load_volume(one, kind), 0)
       warped = grids.Volume(warped.data, target.affine, target.stored)
       name = f'{one.name.partition(".")[0]}.nii.gz'
       volumes.save_volume(folder / name, warped.data, like=warped)

@@ -29,6 +29,7 @@ def make_group(problem: str, base: str, orders: tuple) -> Callable[..., dict]:
     orders: tuple = orders[:1],
     seeds: range = range(2),
     variants: tuple = ('',),
+    flags: str = '',
   ) -> dict:
     return {
       'problem': problem,
@@ -37,7 +38,7 @@ def make_group(problem: str, base: str, orders: tuple) -> Callable[..., dict]:
       'seeds': tuple(seeds),
       'orders': tuple(orders),
       'variants': tuple(variants),
-      'flags': '',
+      'flags': flags,
     }
 
   return group

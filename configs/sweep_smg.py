@@ -18,7 +18,6 @@ _METHODS = (
   'smg_er',
   'smg_none',
   'joint',
-  'independent',
   'sequential',
   'er',
   'mer',
@@ -39,6 +38,13 @@ def get_config() -> config_dict.ConfigDict:
   groups, values = config.groups, _sweep.values
   group = _sweep.make_group('smg', 'configs/smg_small.py', _ORDERS)
   groups.main = group(_METHODS, seeds=range(5), orders=_ORDERS)
+  # A network that learns its site alone starts from nothing at every stage.
+  groups.independent = group(
+    ('independent',),
+    seeds=range(5),
+    orders=_ORDERS,
+    flags='train.num_steps=(500,)',
+  )
   # What a simulated appearance does without any alignment.
   groups.shift = group(
     ('joint', 'er'),

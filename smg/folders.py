@@ -5,7 +5,7 @@ import fnmatch
 import pathlib
 import re
 
-from common import errors, rng, tables
+from common import errors, itk, rng, tables
 from smg import cases, specs
 
 Cases = tuple[cases.Case, ...]
@@ -72,6 +72,16 @@ def split(spec: specs.Spec, is_trained: bool) -> tuple[Cases, Cases]:
         f' (site {spec.name})'
       )
   return parts['train'], parts['test']
+
+
+def is_image(path: pathlib.Path, file_format: str) -> bool:
+  """Whether a file, or a folder with a DICOM series, is of a format.
+
+  Volumes that only ITK reads count as 'nifti'.
+  """
+  if path.name.lower().endswith(EXTENSIONS[file_format]):
+    return True
+  return file_format == 'nifti' and itk.reads(path)
 
 
 def _list(spec: specs.Spec, kind: str) -> dict[str, pathlib.Path]:

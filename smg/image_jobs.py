@@ -29,18 +29,23 @@ class Settings:
 def find(paths: Sequence[pathlib.Path], file_format: str) -> list[pathlib.Path]:
   """The images among files and folders, those of a folder by name.
 
+  A folder with files and no image among them is taken for a DICOM series.
+
   Raises:
     InputError: a folder has none, or two images have the same name.
   """
   found: dict[str, pathlib.Path] = {}
-  endings = folders.EXTENSIONS[file_format]
   for path in paths:
     some = [path]
     if path.is_dir():
-      some = sorted(p for p in path.iterdir() if p.name.endswith(endings))
+      inside = sorted(p for p in path.iterdir() if p.is_file())
+      some = [p for p in inside if folders.is_image(p, file_format)]
+      if inside and not some and file_format == 'nifti':
+        some = [path]
     if not some:
       raise errors.InputError(
-        f'{path}: images: found none that end with {endings}'
+        f'{path}: images: found none that end with '
+        f'{folders.EXTENSIONS[file_format]}'
       )
     for one in some:
       name = one.name.partition('.')[0]

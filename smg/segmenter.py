@@ -136,7 +136,8 @@ class Segmenter:
     """Segments one file.
 
     Args:
-      path: of a volume, or of a png where the run learnt such.
+      path: of a volume, see `volumes.load_volume`, or of a png where the run
+        learnt such.
       site: whose images these are like, see `spec`.
       mask: of what counts for the scale of intensities, on the image's grid.
       flips: average over all flips of the network's grid.
@@ -145,7 +146,7 @@ class Segmenter:
       InputError: the file cannot be used, see `cases.prepare`.
     """
     spec = self.spec(site)
-    if not path.name.lower().endswith(folders.EXTENSIONS[spec.format]):
+    if not folders.is_image(path, spec.format):
       raise errors.InputError(
         f'{path}: suffix: found {path.suffix!r}, allowed '
         f'{folders.EXTENSIONS[spec.format]}: the network learnt {spec.format}'

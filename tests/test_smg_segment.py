@@ -217,7 +217,7 @@ def test_a_single_slice_and_a_volume_network(tmp_path):
     (['a.nii'], '--out: missing'),
     (['a.nii', '--out=x'], 'a.nii: file: found nothing'),
     (['a.png', '--out=x'], 'a.png: suffix'),
-    (['common', '--out=x'], 'common: images: found none'),
+    (['common', '--out=x'], 'common: DICOM series: found 0'),
     (['--out=x'], 'arguments: found none'),
   ],
 )

@@ -112,4 +112,6 @@ def _import_sitk(path: pathlib.Path) -> Any:
     raise errors.InputError(
       f"{path}: needs SimpleITK: pip install 'smg-samcl[itk]'"
     ) from error
+  # What matters is raised; the rest would stand between lines of ours.
+  SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
   return SimpleITK

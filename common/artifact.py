@@ -17,7 +17,7 @@ import zipfile
 import jax
 from jax import export
 
-from common import errors, files
+from common import errors, extras, files
 
 _FUNCTION, _ABOUT = 'function.bin', 'about.json'
 
@@ -51,7 +51,7 @@ def save(
     raise errors.InputError(
       f"{path}: suffix: found {path.suffix!r}, allowed '.zip'"
     )
-  _require_flatbuffers(path)
+  extras.load('flatbuffers', 'export', path)
   exported = export.export(jax.jit(function))(*arguments)
   about = dict(about) | {'platforms': list(exported.platforms)}
   content = io.BytesIO()
@@ -67,7 +67,7 @@ def load(path: pathlib.Path) -> Artifact:
   Raises:
     InputError: flatbuffers is not installed, or the file is no such one.
   """
-  _require_flatbuffers(path)
+  extras.load('flatbuffers', 'export', path)
   try:
     with zipfile.ZipFile(path) as archive:
       function = export.deserialize(bytearray(archive.read(_FUNCTION)))
@@ -77,12 +77,3 @@ def load(path: pathlib.Path) -> Artifact:
       f'{path}: file: found no exported function ({type(error).__name__})'
     ) from error
   return Artifact(function.call, about)
-
-
-def _require_flatbuffers(path: pathlib.Path) -> None:
-  try:
-    import flatbuffers  # noqa: F401
-  except ImportError as error:
-    raise errors.InputError(
-      f"{path}: needs flatbuffers: pip install 'smg-samcl[export]'"
-    ) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from common import errors, grids
+from common import errors, extras, grids
 
 SUFFIXES = ('.nrrd', '.nhdr', '.mha', '.mhd')
 TRANSFORMS = ('.h5', '.tfm')
@@ -106,12 +106,7 @@ def _series(sitk: Any, folder: pathlib.Path) -> tuple[str, ...]:
 
 
 def _import_sitk(path: pathlib.Path) -> Any:
-  try:
-    import SimpleITK
-  except ImportError as error:
-    raise errors.InputError(
-      f"{path}: needs SimpleITK: pip install 'smg-samcl[itk]'"
-    ) from error
+  sitk = extras.load('SimpleITK', 'itk', path)
   # What matters is raised; the rest would stand between lines of ours.
-  SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-  return SimpleITK
+  sitk.ProcessObject.SetGlobalWarningDisplay(False)
+  return sitk

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from common import errors, grid
+from common import extras, grid
 
 # (run, seconds that it took)
 Ended = tuple[grid.Run, float]
@@ -67,12 +67,7 @@ def on_ray(
   Raises:
     InputError: ray is not installed.
   """
-  try:
-    import ray  # an extra, and seconds to import
-  except ImportError as error:
-    raise errors.InputError(
-      "config.launcher: 'ray' needs the extra: pip install '.[ray]'"
-    ) from error
+  ray = extras.load('ray', 'ray', "config.launcher='ray'")
   ray.init(log_to_driver=False)
   try:
     execute = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus)(_execute_there)

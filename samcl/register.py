@@ -48,7 +48,7 @@ def main(
   Raises:
     InputError: a flag or a file cannot be used.
   """
-  from common import errors, files
+  from common import errors, extras, files
   from samcl import pair_jobs, registrar
 
   folder = app.checked_out(out)
@@ -65,6 +65,8 @@ def main(
       f'arguments: found {len(paths)} paths and --pairs={pairs!r}, allowed '
       'FIXED and MOVING, or --pairs alone'
     )
+  if transform:
+    extras.load('SimpleITK', 'itk', '--transform')
   files.require_writable(folder)
   network = registrar.Registrar.load(pathlib.Path(workdir).expanduser())
   settings = pair_jobs.Settings(

@@ -40,12 +40,12 @@ class Option:
   Attributes:
     meaning: what `--help` says.
     default: its value if it is not given, and with it its type: text, whole
-      number, number, or True and False; a tuple is of texts.
+      number, or True and False.
     allowed: the values that a text may have; () for any.
   """
 
   meaning: str
-  default: str | int | float | bool | tuple[str, ...] = ''
+  default: str | int | bool = ''
   allowed: tuple[str, ...] = ()
 
   def define(self, name: str) -> None:
@@ -61,9 +61,7 @@ class Option:
 _DEFINE = {
   str: flags.DEFINE_string,
   int: flags.DEFINE_integer,
-  float: flags.DEFINE_float,
   bool: flags.DEFINE_boolean,
-  tuple: flags.DEFINE_list,
 }
 DEVICE = Option(
   'What to compute on; auto is an accelerator where there is one.',
@@ -102,7 +100,9 @@ def run_on_paths(
     paths = [pathlib.Path(name).expanduser() for name in rest[1:]]
     chosen = {name: flags.FLAGS[name].value for name in options}
     if 'device' in chosen:
-      _prepare_jax(chosen.pop('device'))
+      device = chosen.pop('device')
+      _prepare_jax(device)
+      _require_device(device)
     sys.exit(_guarded(lambda: main(paths, **chosen)))
 
   app.run(
@@ -228,6 +228,17 @@ def _prepare_jax(device: str = 'auto') -> None:
     # jax calls a GPU by its maker.
     os.environ['JAX_PLATFORMS'] = {'gpu': 'cuda'}.get(device, device)
   logging.set_verbosity(logging.WARNING)
+
+
+def _require_device(device: str) -> None:
+  """Ends the process where jax does not find what was asked for."""
+  import jax
+
+  try:
+    jax.devices()
+  except RuntimeError as error:
+    reason = ' '.join(str(error).split())[:120]
+    _fail(f'--device={device}: not found ({reason}), allowed: auto, cpu')
 
 
 def _start(main: Main) -> int | None:

@@ -349,6 +349,7 @@ def _refused(workdir, *arguments: str) -> str:
     (['a.nii', 'b.nii', '--out=x', '--refine=-1'], '--refine: found -1'),
     (['a.nii', 'b.nii', '--out=x', '--align=eye'], '--align'),
     (['a.nii', 'b.nii', '--out=/proc/x'], '/proc/x'),
+    (['a.nii', 'b.nii', '--out=x', '--device=tpu'], '--device=tpu: not found'),
   ],
 )
 def test_flags_that_cannot_be_used(workdir, tmp_path, arguments, expected):

@@ -154,7 +154,9 @@ def _peak(args: argparse.Namespace) -> float:
 
 def _peak_of_child(estimator: str) -> float:
   child = [sys.executable, *sys.argv, f'--memory_only={estimator}']
-  done = subprocess.run(child, capture_output=True, text=True, check=True)
+  done = subprocess.run(
+    child, capture_output=True, encoding='utf-8', check=True
+  )
   return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -46,7 +46,9 @@ def main() -> None:
     report |= ratio
   report['ratio'] = report.pop('samcl_ratio')
   child = [sys.executable, *sys.argv, '--memory_only']
-  done = subprocess.run(child, capture_output=True, text=True, check=True)
+  done = subprocess.run(
+    child, capture_output=True, encoding='utf-8', check=True
+  )
   report |= json.loads(done.stdout.splitlines()[-1])
   print(json.dumps(report))
 

@@ -159,7 +159,7 @@ def _commit() -> str | None:
     found = subprocess.run(
       ['git', '-C', str(here), 'rev-parse', 'HEAD'],
       capture_output=True,
-      text=True,
+      encoding='utf-8',
       timeout=10,
       check=True,
     )

@@ -26,7 +26,7 @@ def start(
     env=os.environ | {'JAX_COMPILATION_CACHE_DIR': str(folder / 'compiled')},
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
-    text=True,
+    encoding='utf-8',
   )
 
 
@@ -36,7 +36,7 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess:
     [sys.executable, '-m', module, *arguments],
     cwd=ROOT,
     capture_output=True,
-    text=True,
+    encoding='utf-8',
     timeout=240,
   )
 

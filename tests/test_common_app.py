@@ -93,7 +93,7 @@ def test_help_waits_for_no_library(module):
     [sys.executable, '-X', 'importtime', '-m', module, '--help'],
     cwd=binaries.ROOT,
     capture_output=True,
-    text=True,
+    encoding='utf-8',
     timeout=120,
   )
   assert '--help' in done.stdout

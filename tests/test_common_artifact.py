@@ -36,7 +36,7 @@ def _call_elsewhere(path: pathlib.Path, *inputs: np.ndarray):
   done = subprocess.run(
     [sys.executable, '-I', '-c', _ELSEWHERE, str(path), *names],
     capture_output=True,
-    text=True,
+    encoding='utf-8',
     cwd=folder,
     timeout=240,
   )

@@ -32,7 +32,7 @@ def test_a_lock_is_held_by_one_process_and_goes_with_it(tmp_path):
     [sys.executable, '-c', code, str(tmp_path)],
     stdin=subprocess.PIPE,
     stdout=subprocess.PIPE,
-    text=True,
+    encoding='utf-8',
   )
   assert holder.stdout.readline() == 'held\n'
   with (

@@ -279,7 +279,7 @@ def test_a_cluster_runs_them_too(tmp_path):
     ],
     cwd=binaries.ROOT,
     capture_output=True,
-    text=True,
+    encoding='utf-8',
     timeout=240,
   )
   assert done.returncode == 1, done.stderr
@@ -306,7 +306,7 @@ def test_bad_fields_are_refused(fields, message, tmp_path):
 def test_a_command_of_the_list_is_one_that_a_shell_runs(tmp_path):
   run = grid.list_runs({'one': GROUP}, tmp_path)[4]
   line = shlex.join([*run.command, '--help'])
-  done = subprocess.run(line, shell=True, capture_output=True, text=True)
+  done = subprocess.run(line, shell=True, capture_output=True, encoding='utf-8')
   assert '--config' in done.stdout + done.stderr
 
 

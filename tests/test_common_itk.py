@@ -1,5 +1,6 @@
 """What SimpleITK wrote is what NIfTI holds; and what is refused."""
 
+import locale
 import pathlib
 import sys
 
@@ -37,6 +38,7 @@ def test_volumes_of_other_formats(nifti, tmp_path, name):
 def _write_series(folder: pathlib.Path, image: sitk.Image, uid: str) -> None:
   """A file for each slice, as a scanner leaves them."""
   folder.mkdir(parents=True, exist_ok=True)
+  before = locale.setlocale(locale.LC_ALL)
   writer = sitk.ImageFileWriter()
   writer.KeepOriginalImageUIDOn()
   direction = np.array(image.GetDirection()).reshape(3, 3)
@@ -58,6 +60,8 @@ def _write_series(folder: pathlib.Path, image: sitk.Image, uid: str) -> None:
     # Names in another order than the slices.
     writer.SetFileName(str(folder / f'{uid[-1]}_{(5 * z) % 11:02d}.dcm'))
     writer.Execute(piece)
+  # Writing DICOM leaves the process in the locale C, for all tests after it.
+  locale.setlocale(locale.LC_ALL, before)
 
 
 def test_a_dicom_series(nifti, tmp_path):

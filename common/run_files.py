@@ -62,8 +62,33 @@ def load(workdir: pathlib.Path) -> Run:
   summary = _field(path, results, 'summary', dict)
   for name in scores:
     _field(path, summary, name, dict, prefix='summary.')
-  log = _load_log(workdir / 'metrics.jsonl')
-  return Run(config, results, scores, log, _load_cases(workdir), workdir)
+  log, cases = load_log(workdir), _load_cases(workdir)
+  return Run(config, results, scores, log, cases, workdir)
+
+
+def load_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """Lines of metrics.jsonl in order; a last one that was cut short is left out.
+
+  Raises:
+    InputError: the file cannot be read, or a line is none of a run.
+  """
+  path = workdir / 'metrics.jsonl'
+  lines = [line for line in _read(path).splitlines() if line.strip()]
+  entries = []
+  for number, line in enumerate(lines, start=1):
+    try:
+      entry = json.loads(line)
+    except ValueError as error:
+      if number == len(lines):
+        break
+      raise errors.InputError(f'{path}: line {number}: no JSON') from error
+    for name, kind in (('stage', int), ('site', str), ('step', int)):
+      if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
+        raise errors.InputError(
+          f'{path}: line {number}: {name}: missing, or not {kind.__name__}'
+        )
+    entries.append(entry)
+  return entries
 
 
 def _scores(path: pathlib.Path, results: dict, name: str) -> scores_lib.Scores:
@@ -119,26 +144,6 @@ def _load_object(path: pathlib.Path) -> dict[str, Any]:
       f'{path}: found {_short(value)}, allowed a JSON object'
     )
   return value
-
-
-def _load_log(path: pathlib.Path) -> list[dict[str, Any]]:
-  """Lines in order; a last one that was cut short is left out."""
-  lines = [line for line in _read(path).splitlines() if line.strip()]
-  entries = []
-  for number, line in enumerate(lines, start=1):
-    try:
-      entry = json.loads(line)
-    except ValueError as error:
-      if number == len(lines):
-        break
-      raise errors.InputError(f'{path}: line {number}: no JSON') from error
-    for name, kind in (('stage', int), ('site', str), ('step', int)):
-      if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
-        raise errors.InputError(
-          f'{path}: line {number}: {name}: missing, or not {kind.__name__}'
-        )
-    entries.append(entry)
-  return entries
 
 
 def _load_cases(

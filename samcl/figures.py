@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import pathlib
+from typing import NamedTuple
 
 from matplotlib import axes as mpl_axes
 from matplotlib import collections
@@ -12,14 +13,30 @@ from common import figures
 
 # plane -> axis of the slice, horizontal axis, vertical axis, of a RAS array.
 _PLANES = {'coronal': (1, 0, 2), 'axial': (2, 0, 1)}
-_CAPTION = (
+_PLACE = (
   '{title}. {plane} slice {index} in radiological orientation (right of the '
-  'patient on the left, {up} side up): fixed, moving and warped moving image, '
-  'absolute difference to the fixed image before and after, both on one scale '
-  'from 0 (black) to 1, and the grid of the fixed image where the displacement '
-  'takes it (in-plane part, every {step} voxels). Contours are labels; on the '
-  'warped image the fixed ones are dashed.'
+  'patient on the left, {up} side up): '
 )
+_REGISTERED = (
+  'fixed, moving and warped moving image, absolute difference to the fixed '
+  'image before and after, both on one scale from 0 (black) to 1, and the grid '
+  'of the fixed image where the displacement takes it (in-plane part, every '
+  '{step} voxels). Contours are labels; on the warped image the fixed ones are '
+  'dashed.'
+)
+_GIVEN = (
+  'fixed and moving image and their absolute difference from 0 (black) to 1. '
+  'Contours are labels.'
+)
+
+
+class Panel(NamedTuple):
+  """An image (vertical, horizontal) in [0, 1] and contours of labels."""
+
+  name: str
+  image: np.ndarray
+  shades: str = 'gray'
+  contours: tuple[tuple[np.ndarray | None, str], ...] = ()
 
 
 def draw_registration(
@@ -57,34 +74,90 @@ def draw_registration(
     ValueError: an unknown plane.
     InputError: the file cannot be written.
   """
+  index = _choose(plane, fixed_mask, fixed_label, fixed)
+  fixed, moving, warped, fixed_label, moving_label, warped_label = (
+    None if volume is None else in_plane(volume, plane, index)
+    for volume in (
+      fixed,
+      moving,
+      warped,
+      fixed_label,
+      moving_label,
+      warped_label,
+    )
+  )
+  grid = deformed_grid(displacement, plane, index)
+  panels = (
+    Panel('fixed', fixed, contours=((fixed_label, 'solid'),)),
+    Panel('moving', moving, contours=((moving_label, 'solid'),)),
+    Panel(
+      'warped',
+      warped,
+      contours=((warped_label, 'solid'), (fixed_label, 'dashed')),
+    ),
+    _difference('|difference| before', moving, fixed),
+    _difference('|difference| after', warped, fixed),
+  )
+  figure = create_figure(
+    panels, _aspect(spacing, plane), plane, figures.plain(title), grid
+  )
+  caption = _REGISTERED.format(step=_grid_step(grid))
+  figures.save(figure, path, _place(title, plane, index) + caption)
+
+
+def draw_pair(
+  path: pathlib.Path,
+  *,
+  fixed: np.ndarray,
+  moving: np.ndarray,
+  spacing: Sequence[float],
+  title: str,
+  fixed_label: np.ndarray | None = None,
+  moving_label: np.ndarray | None = None,
+  plane: str = 'coronal',
+) -> None:
+  """Writes one row: fixed, moving and their difference; else as above."""
+  index = _choose(plane, fixed_label, fixed)
+  fixed, moving, fixed_label, moving_label = (
+    None if volume is None else in_plane(volume, plane, index)
+    for volume in (fixed, moving, fixed_label, moving_label)
+  )
+  panels = (
+    Panel('fixed', fixed, contours=((fixed_label, 'solid'),)),
+    Panel('moving', moving, contours=((moving_label, 'solid'),)),
+    _difference('|difference|', moving, fixed),
+  )
+  figure = create_figure(
+    panels, _aspect(spacing, plane), plane, figures.plain(title)
+  )
+  figures.save(figure, path, _place(title, plane, index) + _GIVEN)
+
+
+def _choose(plane: str, *masks: np.ndarray | None) -> int:
+  """The slice through the centre of the first mask that there is."""
   if plane not in _PLANES:
     raise ValueError(f'plane: found {plane!r}, allowed {sorted(_PLANES)}')
-  across = _PLANES[plane][0]
-  if fixed_mask is None:
-    fixed_mask = fixed if fixed_label is None else fixed_label
-  index = centre_slice(np.asarray(fixed_mask) > 0, across)
-  cut = {
-    name: None if volume is None else in_plane(volume, plane, index)
-    for name, volume in {
-      'fixed': fixed,
-      'moving': moving,
-      'warped': warped,
-      'fixed_label': fixed_label,
-      'moving_label': moving_label,
-      'warped_label': warped_label,
-    }.items()
-  }
-  grid = deformed_grid(displacement, plane, index)
-  aspect = spacing[_PLANES[plane][2]] / spacing[_PLANES[plane][1]]
-  figure = create_figure(cut, grid, aspect, plane, figures.plain(title))
-  caption = _CAPTION.format(
+  mask = next(mask for mask in masks if mask is not None)
+  return centre_slice(np.asarray(mask) > 0, _PLANES[plane][0])
+
+
+def _difference(name: str, image: np.ndarray, fixed: np.ndarray) -> Panel:
+  found = np.abs(image - fixed)
+  return Panel(f'{name}\nmean {found.mean():.3f}', found, 'inferno')
+
+
+def _aspect(spacing: Sequence[float], plane: str) -> float:
+  _, horizontal, vertical = _PLANES[plane]
+  return spacing[vertical] / spacing[horizontal]
+
+
+def _place(title: str, plane: str, index: int) -> str:
+  return _PLACE.format(
     title=title,
     plane=plane.capitalize(),
     index=index,
     up='superior' if plane == 'coronal' else 'anterior',
-    step=_grid_step(grid),
   )
-  figures.save(figure, path, caption)
 
 
 def centre_slice(mask: np.ndarray, axis: int) -> int:
@@ -117,42 +190,37 @@ def deformed_grid(
 
 
 def create_figure(
-  cut: dict[str, np.ndarray | None],
-  grid: np.ndarray,
+  panels: Sequence[Panel],
   aspect: float,
   plane: str,
   title: str,
+  grid: np.ndarray | None = None,
 ) -> mpl_figure.Figure:
-  """The row of panels, from slices by name and the grid in the plane."""
-  rows, columns = cut['fixed'].shape
+  """The row of panels, and at its end the grid in the plane."""
+  rows, columns = panels[0].image.shape
+  count = len(panels) + (grid is not None)
   height = 2.05 * np.clip(rows * aspect / columns, 0.4, 2.0)
-  figure = mpl_figure.Figure(figsize=(13.2, height + 0.9), layout='constrained')
-  panels = figure.subplots(1, 6)
-  figure.suptitle(title, fontsize=11)
-  before = np.abs(cut['moving'] - cut['fixed'])
-  after = np.abs(cut['warped'] - cut['fixed'])
-  images = (
-    ('fixed', cut['fixed'], 'gray'),
-    ('moving', cut['moving'], 'gray'),
-    ('warped', cut['warped'], 'gray'),
-    (f'|difference| before\nmean {before.mean():.3f}', before, 'inferno'),
-    (f'|difference| after\nmean {after.mean():.3f}', after, 'inferno'),
+  figure = mpl_figure.Figure(
+    figsize=(2.2 * count, height + 0.9), layout='constrained'
   )
-  for axes, (name, image, shades) in zip(panels[:5], images, strict=True):
+  places = figure.subplots(1, count)
+  figure.suptitle(title, fontsize=11)
+  for axes, panel in zip(places, panels, strict=False):
     axes.imshow(
-      image, cmap=shades, vmin=0, vmax=1, origin='lower', aspect=aspect
+      panel.image,
+      cmap=panel.shades,
+      vmin=0,
+      vmax=1,
+      origin='lower',
+      aspect=aspect,
     )
-    axes.set_title(name, fontsize=9)
-  for axes, side, style in (
-    (panels[0], 'fixed', 'solid'),
-    (panels[1], 'moving', 'solid'),
-    (panels[2], 'warped', 'solid'),
-    (panels[2], 'fixed', 'dashed'),
-  ):
-    if cut[f'{side}_label'] is not None:
-      figures.draw_contours(axes, cut[f'{side}_label'], style)
-  _draw_grid(panels[5], grid)
-  for axes in panels:
+    axes.set_title(panel.name, fontsize=9)
+    for label, style in panel.contours:
+      if label is not None:
+        figures.draw_contours(axes, label, style)
+  if grid is not None:
+    _draw_grid(places[-1], grid)
+  for axes in places:
     _orient(axes, rows, columns, aspect, plane)
   return figure
 

@@ -80,14 +80,11 @@ def _draw(path: pathlib.Path, task: tasks_lib.Task) -> None:
     f'{side}_label': batch[f'{side}_label'][0] if task.labels else None
     for side in ('fixed', 'moving')
   }
-  figures.draw_registration(
+  figures.draw_pair(
     path,
     fixed=batch['fixed'][0],
     moving=batch['moving'][0],
-    warped=batch['moving'][0],
-    displacement=np.zeros((*task.shape, 3)),
     spacing=task.spacing,
-    title=f'{task.name}: {task.val[0].name}, not registered',
-    warped_label=labels['moving_label'],
+    title=f'{task.name}: {task.val[0].name}',
     **labels,
   )

@@ -53,14 +53,11 @@ def test_right_is_left_and_top_is_up(tmp_path: pathlib.Path, plane, corner):
 
 def test_axes_of_the_panels():
   pair = _pair((slice(8, 11), slice(None), slice(10, 13)))
-  cut = {
-    name: figures.in_plane(pair[name], 'coronal', 4)
-    for name in ('fixed', 'moving', 'warped')
-  }
-  label = (cut['fixed'] == 1).astype(np.uint8)
-  cut |= {f'{name}_label': label for name in tuple(cut)}
+  image = figures.in_plane(pair['fixed'], 'coronal', 4)
+  label = (image == 1).astype(np.uint8)
+  panel = figures.Panel('fixed', image, contours=((label, 'solid'),))
   grid = figures.deformed_grid(pair['displacement'], 'coronal', 4)
-  figure = figures.create_figure(cut, grid, 3.0, 'coronal', 'title')
+  figure = figures.create_figure([panel] * 5, 3.0, 'coronal', 'title', grid)
   assert len(figure.axes) == 6
   for axes in figure.axes:
     assert axes.get_xlim() == (11.5, -0.5)
@@ -68,6 +65,28 @@ def test_axes_of_the_panels():
     assert axes.get_aspect() == 3.0
     sides = {text.get_text(): text.get_position()[0] for text in axes.texts}
     assert sides['R'] < sides['S'] < sides['L']
+
+
+def test_a_pair_as_it_lies(tmp_path: pathlib.Path):
+  pair = _pair((slice(8, 11), slice(None), slice(10, 13)))
+  label = (pair['fixed'] == 1).astype(np.uint8)
+  figures.draw_pair(
+    tmp_path / 'pair.png',
+    fixed=pair['fixed'],
+    moving=pair['fixed'][::-1],
+    spacing=SPACING,
+    title='t',
+    fixed_label=label,
+    moving_label=None,
+  )
+  with Image.open(tmp_path / 'pair.png') as image:
+    caption = image.info['Description']
+    third = np.asarray(image.convert('RGB'))[:, 2 * image.width // 3 :]
+  # Mirrored, it differs where the corner was and where it went.
+  bright = np.argwhere((third[..., 0] > 180) & (third[..., 0] < 250))
+  middle = third.shape[1] / 2
+  assert (bright[:, 1] < middle).any() and (bright[:, 1] > middle).any()
+  assert 'Coronal slice 4' in caption and 'warped' not in caption
 
 
 def test_in_plane_keeps_both_axes_ascending():

@@ -1,6 +1,7 @@
 """TensorBoard's event files, written from the folders of runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+import contextlib
 import os
 import pathlib
 import time
@@ -23,28 +24,29 @@ def write(
   Args:
     folders: of runs, finished or not, or above them.
     out: for `tensorboard --logdir`; events that lie there already are replaced.
-    follow: looks again and again, until every run has ended.
+    follow: looks again and again, also for new runs, until interrupted.
 
   Raises:
     InputError: a folder has no run, a file of a run or `out` cannot be used, or
       TensorBoard is not installed.
   """
   library = extras.load('tensorboardX', 'tensorboard', '--out')
-  boards = [
-    _Board(run, library.SummaryWriter(str(_cleared(out / name))))
-    for name, run in _named(list(_find(folders))).items()
-  ]
-  while True:
-    ended = [board.copy() for board in boards]
-    if all(ended) or not follow:
-      break
-    time.sleep(_PERIOD)
-  for board in boards:
+  folders = [folder.resolve() for folder in folders]
+  above = os.path.commonpath([folder.parent for folder in folders])
+  boards: dict[pathlib.Path, _Board] = {}
+  with contextlib.suppress(KeyboardInterrupt):
+    while True:
+      for run in _find(folders):
+        if run not in boards:
+          place = _cleared(out / run.relative_to(above))
+          boards[run] = _Board(run, library.SummaryWriter(str(place)))
+        boards[run].copy()
+      if not follow:
+        break
+      time.sleep(_PERIOD)
+  for board in boards.values():
     board.close()
-  print(
-    f'done: {len(boards)} runs, {sum(ended)} of them ended; '
-    f'tensorboard --logdir={out}'
-  )
+  print(f'done: {len(boards)} runs; tensorboard --logdir={out}')
 
 
 class _Board:
@@ -54,22 +56,20 @@ class _Board:
     self._folder, self._writer = folder, writer
     self._num_lines, self._ended = 0, False
 
-  def copy(self) -> bool:
-    """Copies what is new; whether the run has ended."""
-    if not self._ended:
-      ended = (self._folder / 'report.html').exists()  # the last of its files
-      log = []
-      if (self._folder / 'metrics.jsonl').exists():
-        log = run_files.load_log(self._folder)
+  def copy(self) -> None:
+    """Copies what is new."""
+    if self._ended:
+      return
+    self._ended = (self._folder / 'report.html').exists()  # its last file
+    if (self._folder / 'metrics.jsonl').exists():
+      log = run_files.load_log(self._folder)
       # A run that resumes writes its last lines again as they were.
       for entry in log[self._num_lines :]:
         self._add_logged(entry)
       self._num_lines = max(self._num_lines, len(log))
-      if ended:
-        self._add_end(run_files.load(self._folder))
-      self._ended = ended
-      self._writer.flush()
-    return self._ended
+    if self._ended:
+      self._add_end(run_files.load(self._folder))
+    self._writer.flush()
 
   def close(self) -> None:
     self._writer.close()
@@ -101,13 +101,6 @@ def _find(folders: Sequence[pathlib.Path]) -> Iterator[pathlib.Path]:
         f'{folder}: found no run in it, allowed one or more'
       )
     yield from found
-
-
-def _named(runs: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
-  """The runs by what tells their paths apart."""
-  places = {run.resolve(): run for run in runs}
-  above = os.path.commonpath([place.parent for place in places])
-  return {str(place.relative_to(above)): run for place, run in places.items()}
 
 
 def _cleared(folder: pathlib.Path) -> pathlib.Path:

@@ -4,7 +4,7 @@
     tensorboard --logdir=runs/board
 
 copies what runs log and what finished ones scored and drew; the files of the
-runs remain what counts. With --follow it keeps copying until all have ended.
+runs remain what counts. With --follow it keeps copying until interrupted.
 TensorBoard comes with the extra [tensorboard].
 """
 
@@ -28,6 +28,8 @@ if __name__ == '__main__':
     main,
     options={
       'out': app.Option('Folder for tensorboard --logdir.'),
-      'follow': app.Option('Goes on until every run has ended.', False),
+      'follow': app.Option(
+        'Goes on, also with new runs, until interrupted.', False
+      ),
     },
   )

@@ -31,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
       functools.partial(shutil.rmtree, os.environ[_CACHE], ignore_errors=True)
     )
   os.environ.setdefault(_MIN_SECONDS, '0.2')
+  # Most of what a test compiles runs for less than compiling it well takes.
+  os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
   jax.config.update('jax_compilation_cache_dir', os.environ[_CACHE])
   seconds = float(os.environ[_MIN_SECONDS])
   jax.config.update('jax_persistent_cache_min_compile_time_secs', seconds)

@@ -1,7 +1,6 @@
 """What TensorBoard reads in a copy is what the run has."""
 
 import json
-import threading
 import time
 
 import pytest
@@ -15,6 +14,8 @@ LOG = [
   {'stage': 1, 'site': 'a', 'step': 5, 'split': 'train', 'loss/total': 1.5},
   {'stage': 2, 'site': 'b', 'step': 9, 'split': 'generator', 'x': None},
 ]
+
+RUNS = ('one', 'two')
 
 
 def _read(folder) -> event_accumulator.EventAccumulator:
@@ -45,7 +46,7 @@ def test_a_finished_run(finished, tmp_path, capsys):
   assert 'generator/x' not in found.Tags()['scalars']
   (picture,) = found.Images('figures/matrix_dice')
   assert (picture.height, picture.width) == (20, 30)
-  assert '1 runs, 1 of them ended' in capsys.readouterr().out
+  assert 'done: 1 runs' in capsys.readouterr().out
 
 
 def test_runs_are_told_apart_by_their_paths(tmp_path):
@@ -63,26 +64,35 @@ def test_a_second_time_replaces_the_first(finished, tmp_path):
   assert _curve(found, 'train/loss/total') == [(0, 2.0), (5, 1.5)]
 
 
-def test_a_run_that_goes_on_is_followed(finished, tmp_path, monkeypatch):
-  monkeypatch.setattr(event_files, '_PERIOD', 0.01)
-  report, log = finished / 'report.html', finished / 'metrics.jsonl'
-  report.unlink()
+def test_runs_that_go_on_and_begin_are_followed(tmp_path, monkeypatch):
+  folder = tmp_path / 'runs'
+  run_folders.write(folder / 'one', log=LOG)
+  log = folder / 'one' / 'metrics.jsonl'
   whole = log.read_text()
   log.write_text(whole[: whole.index('\n') + 20])  # a line and a piece
-  following = threading.Thread(
-    target=event_files.write,
-    args=([finished], tmp_path / 'board'),
-    kwargs={'follow': True},
-  )
-  following.start()
-  time.sleep(0.2)
-  assert following.is_alive()
-  log.write_text(whole + json.dumps(LOG[1] | {'step': 7}) + '\n')
-  report.write_text('')
-  following.join(timeout=20)
-  assert not following.is_alive()
-  found = _read(tmp_path / 'board' / 'one')
-  assert [step for step, _ in _curve(found, 'train/loss/total')] == [0, 5, 7]
+
+  def go_on() -> None:
+    log.write_text(whole)
+
+  def resume() -> None:  # from a checkpoint before the last line
+    log.write_text(whole[: whole.index('\n') + 1])
+
+  def end() -> None:
+    log.write_text(whole + json.dumps(LOG[1] | {'step': 7}) + '\n')
+    (folder / 'one' / 'report.html').write_text('')
+    run_folders.write(folder / 'two', log=LOG[:1])
+
+  def interrupt() -> None:
+    raise KeyboardInterrupt
+
+  happenings = iter([go_on, resume, end, interrupt])
+  monkeypatch.setattr(time, 'sleep', lambda _: next(happenings)())
+  event_files.write([folder], tmp_path / 'board', follow=True)
+  first, second = (_read(tmp_path / 'board' / 'runs' / n) for n in RUNS)
+  steps = [step for step, _ in _curve(first, 'train/loss/total')]
+  assert steps == [0, 5, 7]
+  assert 'stages_dice/a' in first.Tags()['scalars']
+  assert _curve(second, 'train/loss/total') == [(0, 2.0)]
 
 
 def test_folders_without_a_run(tmp_path):

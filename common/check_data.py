@@ -56,7 +56,10 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
 
 def _with_config(arguments: list[str]) -> list[str]:
   """The config may be given without its flag."""
-  return [a if a.startswith('-') else f'--config={a}' for a in arguments]
+  first, *rest = arguments or ['']
+  if not first or first.startswith('-'):
+    return arguments
+  return [f'--config={first}', *rest]
 
 
 if __name__ == '__main__':

@@ -3,9 +3,11 @@
 A field belongs to the voxel grid of one image and says, for each of its points
 p in world coordinates (mm, RAS+), where in another image the same place is: at
 p + d(p). Between voxels it is interpolated linearly; beyond the grid it is that
-of the nearest voxel.
+of the nearest voxel. What is computed of a field is computed slab by slab: a
+whole-body CT has a hundred million voxels.
 """
 
+from collections.abc import Callable, Iterator
 import dataclasses
 
 import numpy as np
@@ -15,11 +17,15 @@ from common import grids
 
 _CLOSE = 0.01  # voxels
 _MOST_STEPS = 30
+_SLAB = 2**20  # voxels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Field:
-  """Vectors (x, y, z, 3), mm in RAS+, on a grid (x, y, z)."""
+  """Vectors (x, y, z, 3), mm in RAS+, on a grid (x, y, z).
+
+  Fields that are made here have single precision.
+  """
 
   vectors: np.ndarray
   grid: grids.Grid
@@ -39,12 +45,15 @@ class Field:
       order: 1 for linear interpolation, 0 for the nearest voxel.
       fill: where p + d(p) lies in no voxel of the volume.
     """
-    targets = _centres(self.grid) + self.vectors
-    voxels = grids.transform_points(targets, np.linalg.inv(volume.grid.affine))
-    last = np.array(volume.grid.shape) - 1
-    inside = (np.abs(voxels - last / 2) <= last / 2 + grids.EDGE).all(axis=-1)
-    data = _sample(volume.data, voxels, order)
-    data = np.where(inside, data, data.dtype.type(fill))
+    to_voxels = np.linalg.inv(volume.grid.affine)
+    middle = (np.array(volume.grid.shape) - 1) / 2
+    data = np.empty(self.grid.shape + volume.data.shape[3:], volume.data.dtype)
+    for slab, places in _slabs(self.grid):
+      voxels = grids.transform_points(places + self.vectors[slab], to_voxels)
+      inside = (np.abs(voxels - middle) <= middle + grids.EDGE).all(axis=-1)
+      inside = inside.reshape(inside.shape + (1,) * (data.ndim - 3))
+      found = _sample(volume.data, voxels, order)
+      data[slab] = np.where(inside, found, data.dtype.type(fill))
     return grids.Volume(data, self.grid.affine)
 
   def determinant(self) -> np.ndarray:
@@ -53,54 +62,78 @@ class Field:
     It is the local change of volume, and negative where space folds. An axis of
     a single voxel has no differences.
     """
-    gradient = np.stack(
-      [
-        np.gradient(self.vectors, axis=axis)
-        if self.grid.shape[axis] > 1
-        else np.zeros_like(self.vectors)
-        for axis in range(3)
-      ],
-      axis=-1,
-    )
-    by_mm = gradient @ np.linalg.inv(self.grid.affine[:3, :3])
-    return np.linalg.det(np.eye(3) + by_mm)
+    to_mm = np.linalg.inv(self.grid.affine[:3, :3])
+    found = np.empty(self.grid.shape)
+    for slab, _ in _slabs(self.grid):
+      # With a neighbour on either side, where there is one.
+      first = max(slab.start - 1, 0)
+      vectors = self.vectors[first : slab.stop + 1].astype(np.float64)
+      gradient = np.stack([_difference(vectors, a) for a in range(3)], axis=-1)
+      own = slice(slab.start - first, slab.stop - first)
+      found[slab] = np.linalg.det(np.eye(3) + gradient[own] @ to_mm)
+    return found
 
   def then(self, second: 'Field') -> 'Field':
     """The field that moves as this one does, and then as `second` does."""
-    start = _centres(self.grid)
-    return Field(second.move(start + self.vectors) - start, self.grid)
+
+    def vectors(slab: slice, places: np.ndarray) -> np.ndarray:
+      return second.move(places + self.vectors[slab]) - places
+
+    return _make(self.grid, vectors)
 
   def on(self, grid: grids.Grid) -> 'Field':
     """The same field on another grid."""
-    start = _centres(grid)
-    return Field(self.move(start) - start, grid)
+    return _make(grid, lambda _, places: self.move(places) - places)
 
   def inverse(
     self, grid: grids.Grid, start: np.ndarray | None = None
   ) -> 'Field':
     """The field on `grid` that undoes this one, where it does not fold.
 
-    e = -d(q + e), repeated from `start` (x, y, z, 3) or 0 until no step is
-    longer than a hundredth of a voxel, at most thirty times (Chen et al., "A
-    simple fixed-point approach to invert a deformation field", Medical Physics
-    2008).
+    e = -d(q + e), repeated from `start` (x, y, z, 3) or 0 until no step in a
+    slab is longer than a hundredth of a voxel, at most thirty times (Chen et
+    al., "A simple fixed-point approach to invert a deformation field", Medical
+    Physics 2008).
     """
-    place = _centres(grid)
-    found = np.zeros_like(place) if start is None else start
     enough = _CLOSE * min(grid.spacing)
-    for _ in range(_MOST_STEPS):
-      at = place + found
-      step = self.move(at) - at + found
-      found = found - step
-      if np.abs(step).max() <= enough:
-        break
-    return Field(found, grid)
+
+    def vectors(slab: slice, places: np.ndarray) -> np.ndarray:
+      found = np.zeros_like(places) if start is None else start[slab]
+      for _ in range(_MOST_STEPS):
+        at = places + found
+        step = self.move(at) - at + found
+        found = found - step
+        if np.abs(step).max() <= enough:
+          break
+      return found
+
+    return _make(grid, vectors)
 
 
-def _centres(grid: grids.Grid) -> np.ndarray:
-  """World coordinates of every voxel, (x, y, z, 3)."""
-  indices = np.moveaxis(np.indices(grid.shape, dtype=np.float64), 0, -1)
-  return grids.transform_points(indices, grid.affine)
+def _make(
+  grid: grids.Grid, vectors: Callable[[slice, np.ndarray], np.ndarray]
+) -> Field:
+  """The field whose vectors at the places (n, y, z, 3) of a slab are given."""
+  found = np.empty((*grid.shape, 3), np.float32)
+  for slab, places in _slabs(grid):
+    found[slab] = vectors(slab, places)
+  return Field(found, grid)
+
+
+def _slabs(grid: grids.Grid) -> Iterator[tuple[slice, np.ndarray]]:
+  """Ranges of x, and the world coordinates of their voxels, (n, y, z, 3)."""
+  x, y, z = grid.shape
+  thick = max(1, _SLAB // (y * z))
+  for start in range(0, x, thick):
+    slab = slice(start, min(start + thick, x))
+    indices = np.moveaxis(np.mgrid[slab, :y, :z].astype(np.float64), 0, -1)
+    yield slab, grids.transform_points(indices, grid.affine)
+
+
+def _difference(vectors: np.ndarray, axis: int) -> np.ndarray:
+  if vectors.shape[axis] == 1:
+    return np.zeros_like(vectors)
+  return np.gradient(vectors, axis=axis)
 
 
 def _sample(data: np.ndarray, voxels: np.ndarray, order: int) -> np.ndarray:

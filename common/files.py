@@ -1,12 +1,15 @@
 """Files that are whole or absent, and one process at a time per folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
 import fcntl
 import os
 import pathlib
 
 from common import errors
+
+# What a name ends with that says no more than how the file is written.
+_TYPES = ('.nii.gz', '.mrk.json')
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -34,6 +37,36 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     raise errors.InputError(
       f'{path}: not written ({error.strerror})'
     ) from error
+
+
+def stem(path: pathlib.Path) -> str:
+  """A file's name without its type; dots within it stay, as in a UID.
+
+  The whole name of a folder, which is a DICOM series.
+  """
+  if path.is_dir():
+    return path.name
+  for suffix in _TYPES:
+    if path.name.lower().endswith(suffix):
+      return path.name[: -len(suffix)]
+  return path.stem
+
+
+def require_apart(
+  targets: Iterable[pathlib.Path], inputs: Iterable[pathlib.Path]
+) -> None:
+  """Makes sure, before work, that no result takes the place of an input.
+
+  Raises:
+    InputError: one would.
+  """
+  taken = {path.resolve() for path in inputs}
+  for target in targets:
+    if target.resolve() in taken:
+      raise errors.InputError(
+        f'{target}: found an input of this name, which would be overwritten, '
+        'allowed another --out'
+      )
 
 
 def require_writable(folder: pathlib.Path) -> None:

@@ -155,25 +155,23 @@ def restore_displacement(
     original: the fixed image's own grid.
 
   Returns:
-    (x, y, z, 3), float64.
+    (x, y, z, 3), float32.
   """
-  indices = np.moveaxis(np.indices(original.shape), 0, -1)
-  q = transform_points(indices, original.to(fixed))
-  coordinates = np.moveaxis(q, -1, 0)
-  u = np.stack(
-    [
+  channels = np.moveaxis(displacement, -1, 0).astype(np.float64)
+  found = np.empty((*original.shape, 3), np.float32)
+  for x in range(original.shape[0]):
+    plane = np.mgrid[x : x + 1, : original.shape[1], : original.shape[2]]
+    indices = np.moveaxis(plane, 0, -1)
+    q = transform_points(indices, original.to(fixed))
+    u = [
       ndimage.map_coordinates(
-        displacement[..., d].astype(np.float64),
-        coordinates,
-        order=1,
-        mode='nearest',
+        channel, np.moveaxis(q, -1, 0), order=1, mode='nearest'
       )
-      for d in range(3)
-    ],
-    axis=-1,
-  )
-  here = transform_points(indices, original.affine)
-  return transform_points(q + u, moving.affine) - here
+      for channel in channels
+    ]
+    there = transform_points(q + np.stack(u, axis=-1), moving.affine)
+    found[x] = (there - transform_points(indices, original.affine))[0]
+  return found
 
 
 def _is_exact(matrix: np.ndarray, shape: tuple[int, ...]) -> bool:

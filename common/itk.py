@@ -13,6 +13,8 @@ from common import errors, extras, grids
 
 SUFFIXES = ('.nrrd', '.nhdr', '.mha', '.mhd')
 TRANSFORMS = ('.h5', '.tfm')
+# By how much of a step the slices of a series may be off.
+_UNEVEN = 0.05
 _TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -69,12 +71,7 @@ def write_transform(
       right angles, or the file cannot be written.
   """
   sitk = _import_sitk(path)
-  direction = _TO_LPS[:, None] * grid.affine[:3, :3] / grid.spacing
-  if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
-    raise errors.InputError(
-      f'{path}: affine: found {grid.affine[:3, :3].tolist()}, allowed axes at'
-      ' right angles: ITK knows no others'
-    )
+  direction = require_right_angles(path, grid)
   field = sitk.GetImageFromArray(
     np.ascontiguousarray(
       (vectors * _TO_LPS).transpose(2, 1, 0, 3).astype(np.float64)
@@ -95,14 +92,49 @@ def write_transform(
     raise errors.InputError(f'{path}: not written ({reason})') from error
 
 
+def require_right_angles(path: pathlib.Path, grid: grids.Grid) -> np.ndarray:
+  """The directions of the axes in LPS, a column each, as ITK has them.
+
+  Raises:
+    InputError: they are not at right angles; the message names `path`.
+  """
+  direction = _TO_LPS[:, None] * grid.affine[:3, :3] / grid.spacing
+  if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
+    raise errors.InputError(
+      f'{path}: affine: found {grid.affine[:3, :3].tolist()}, allowed axes at'
+      ' right angles: ITK knows no others'
+    )
+  return direction
+
+
 def _series(sitk: Any, folder: pathlib.Path) -> tuple[str, ...]:
-  """The files of the only DICOM series of a folder, in order."""
+  """The files of the only DICOM series of a folder, in order.
+
+  ITK itself would close the gaps of missing slices and warn at most.
+  """
   found = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
   if len(found) != 1:
     raise errors.InputError(
       f'{folder}: DICOM series: found {len(found)}, allowed one'
     )
-  return sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), found[0])
+  names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), found[0])
+  steps = np.diff([_height(sitk, name) for name in names])
+  if steps.size and np.ptp(steps) > _UNEVEN * abs(np.median(steps)):
+    raise errors.InputError(
+      f'{folder}: DICOM series: found slices {np.abs(steps).min():.2f} to '
+      f'{np.abs(steps).max():.2f} mm apart, allowed even steps: slices are '
+      'missing, or there are several in one place'
+    )
+  return names
+
+
+def _height(sitk: Any, name: str) -> float:
+  """Where a slice lies along its own normal, mm."""
+  reader = sitk.ImageFileReader()
+  reader.SetFileName(name)
+  reader.ReadImageInformation()
+  normal = np.array(reader.GetDirection()).reshape(3, 3)[:, 2]
+  return float(np.dot(normal, reader.GetOrigin()))
 
 
 def _import_sitk(path: pathlib.Path) -> Any:

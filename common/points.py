@@ -19,6 +19,7 @@ _AXES = ('x', 'y', 'z')
 _SIGNS = {'RAS': (1.0, 1.0, 1.0), 'LPS': (-1.0, -1.0, 1.0)}
 # As older versions of 3D Slicer write it.
 _NUMBERED = {'0': 'RAS', '1': 'LPS'}
+_NO_MARKUPS = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 class Points(NamedTuple):
@@ -60,7 +61,7 @@ def load(path: pathlib.Path) -> Points:
       f'{path}: suffix: found {path.suffix!r}, allowed {SUFFIXES}'
     )
   own, system, rest = _READERS[kind](path)
-  if system not in _SIGNS:
+  if not isinstance(system, str) or system not in _SIGNS:
     raise errors.InputError(
       f'{path}: coordinate system: found {system!r}, allowed {tuple(_SIGNS)}'
     )
@@ -123,18 +124,20 @@ def _read_fcsv(path: pathlib.Path) -> tuple[list, str, tuple]:
 
 def _write_fcsv(rest: tuple, own: np.ndarray) -> str:
   heads, rows = rest
-  lines = [','.join(head) for head in heads]
+  text = io.StringIO()
+  text.writelines(f'{",".join(head)}\n' for head in heads)
+  writer = csv.writer(text, lineterminator='\n')
   for row, point in zip(rows, own, strict=True):
-    lines.append(','.join([row[0], *_named(point).values(), *row[4:]]))
-  return '\n'.join([*lines, ''])
+    writer.writerow([row[0], *_named(point).values(), *row[4:]])
+  return text.getvalue()
 
 
 def _read_markups(path: pathlib.Path) -> tuple[list, str, dict]:
   try:
     content = json.loads(path.read_text('utf-8'))
     (markup,) = content['markups']
-    own = [point['position'] for point in markup['controlPoints']]
-  except (OSError, ValueError, KeyError, TypeError) as error:
+    own = [point['position'] for point in _placed(markup)]
+  except _NO_MARKUPS as error:
     raise errors.InputError(
       f'{path}: file: found no list of control points '
       f'({type(error).__name__}), allowed one markup of 3D Slicer'
@@ -142,11 +145,19 @@ def _read_markups(path: pathlib.Path) -> tuple[list, str, dict]:
   return own, markup.get('coordinateSystem', 'LPS'), content
 
 
+def _placed(markup: dict) -> list[dict]:
+  """The control points that have a position; others stay as they are."""
+  return [
+    point
+    for point in markup['controlPoints']
+    if point.get('positionStatus', 'defined') == 'defined'
+  ]
+
+
 def _write_markups(content: dict, own: np.ndarray) -> str:
   content = json.loads(json.dumps(content))
-  for point, position in zip(
-    content['markups'][0]['controlPoints'], own.tolist(), strict=True
-  ):
+  placed = _placed(content['markups'][0])
+  for point, position in zip(placed, own.tolist(), strict=True):
     point['position'] = position
   return json.dumps(content, indent=2) + '\n'
 

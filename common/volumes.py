@@ -125,6 +125,8 @@ def save_volume(
   image = nib.Nifti1Image(np.ascontiguousarray(data), affine, header)
   image.set_data_dtype(data.dtype)
   image.header['cal_min'] = image.header['cal_max'] = 0
+  # Its values are its own, whatever those of `like` were.
+  image.header.set_intent('none')
   _write(image, path)
 
 
@@ -142,7 +144,8 @@ def save_displacement(
       be written.
   """
   path = _check_suffix(pathlib.Path(path))
-  vectors, affine, _ = _as_stored(path, displacement * _LPS, like)
+  lps = displacement * _LPS.astype(np.float32)
+  vectors, affine, _ = _as_stored(path, lps, like)
   vectors = vectors.astype(np.float32)[:, :, :, None, :]
   image = nib.Nifti1Image(vectors, affine)
   image.header.set_intent(_VECTOR_INTENT)
@@ -247,7 +250,7 @@ def _open(path: pathlib.Path) -> nib.Nifti1Image:
     image = nib.load(path)
   except _READ_ERRORS as error:
     raise errors.InputError(
-      f'{path}: file: found no readable NIfTI ({_line(error)}),'
+      f'{path}: file: found no readable NIfTI ({errors.in_one_line(error)}),'
       f' allowed {_SUFFIXES}'
     ) from error
   if not isinstance(image, nib.Nifti1Pair):
@@ -255,10 +258,6 @@ def _open(path: pathlib.Path) -> nib.Nifti1Image:
       f'{path}: file: found {type(image).__name__}, allowed NIfTI {_SUFFIXES}'
     )
   return image
-
-
-def _line(error: BaseException) -> str:
-  return ' '.join(str(error).split())[:120] or type(error).__name__
 
 
 def _stored_grid(path: pathlib.Path, image: nib.Nifti1Image) -> grids.Grid:
@@ -290,8 +289,8 @@ def _read(path: pathlib.Path, image: nib.Nifti1Image) -> np.ndarray:
     return np.asanyarray(image.dataobj)
   except _READ_ERRORS as error:
     raise errors.InputError(
-      f'{path}: data: found a damaged or truncated file ({_line(error)}),'
-      f' allowed {image.shape} values'
+      f'{path}: data: found a damaged or truncated file '
+      f'({errors.in_one_line(error)}), allowed {image.shape} values'
     ) from error
 
 

@@ -4,7 +4,12 @@ import pathlib
 
 import numpy as np
 
-from common import errors
+from common import errors, grids
+
+# Edges of what is scanned, mm: a mouse's knee, a tall patient.
+_EXTENT = (5.0, 3000.0)
+# An image with so few different values, all of them whole, is a label map.
+_FEW_VALUES = 64
 
 
 def select(
@@ -18,11 +23,11 @@ def select(
   while data.ndim > 3 and data.shape[-1] == 1:
     data = data[..., 0]
   if data.ndim == 4:
-    allowed = f'index 0 to {data.shape[3] - 1}'
     if index is None or not 0 <= index < data.shape[3]:
       raise errors.InputError(
-        f'{path}: index: found {index} for a 4-D file of shape {data.shape},'
-        f' allowed {allowed}'
+        f'{path}: index: found {"none" if index is None else index} for a 4-D '
+        f'file of shape {data.shape}, allowed index 0 to {data.shape[3] - 1}:'
+        ' choose one of its volumes (--help has the option)'
       )
     return data[..., index]
   if data.ndim != 3:
@@ -49,6 +54,33 @@ def require_finite(path: pathlib.Path, data: np.ndarray) -> np.ndarray:
       f'{path}: values: found {bad} that are NaN or infinite, allowed none'
     )
   return data
+
+
+def require_scan(path: pathlib.Path, volume: grids.Volume) -> None:
+  """Makes sure that an image that somebody brings can be one of a patient.
+
+  Raises:
+    InputError: its size is one that no patient has, as where units are
+      mistaken, or its values are those of a label map.
+  """
+  grid, data = volume.grid, volume.data
+  low, high = _EXTENT
+  edges = np.multiply(grid.shape, grid.spacing)
+  if not low <= edges.max() <= high:
+    seems = 'metres' if edges.max() < low else 'micrometres'
+    raise errors.InputError(
+      f'{path}: spacing: found {np.round(grid.spacing, 6).tolist()}, which '
+      f'makes the volume {np.round(edges, 4).tolist()} mm wide, allowed '
+      f'{low:g} to {high:g} mm: the file seems to be in {seems}'
+    )
+  if (data != np.round(data)).any():
+    return
+  values = np.unique(data)
+  if values.size <= _FEW_VALUES:
+    raise errors.InputError(
+      f'{path}: values: found only {values.size} different whole numbers, '
+      'allowed an image: this seems to be a label map'
+    )
 
 
 def _check_image(path: pathlib.Path, data: np.ndarray) -> np.ndarray:

@@ -11,6 +11,19 @@ import numpy as np
 from common import errors, files, grids, itk, metrics, points, volumes
 from samcl import registrar, scans
 
+# All that a pair can leave.
+FILES = (
+  'warped.nii.gz',
+  'warped_label.nii.gz',
+  'jacobian.nii.gz',
+  'displacement.nii.gz',
+  'displacement.h5',
+  'displacement_inverse.nii.gz',
+  'displacement_inverse.h5',
+  'registration.png',
+  'summary.json',
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Side:
@@ -21,6 +34,12 @@ class Side:
   label: pathlib.Path | None = None
   landmarks: pathlib.Path | None = None
   index: int | None = None
+
+  @property
+  def files(self) -> list[pathlib.Path]:
+    """All that are given."""
+    given = (self.image, self.mask, self.label, self.landmarks)
+    return [path for path in given if path is not None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,25 +66,30 @@ class Loaded:
     return cls(scan, label, landmarks)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Outcome:
-  """Two images and how they fit together.
+def read(fixed: Side, moving: Side) -> tuple[Loaded, Loaded]:
+  """What the files of both sides hold.
 
   Raises:
-    InputError: the images do not have equally many landmarks.
+    InputError: one of them cannot be used, or the sides do not have equally
+      many landmarks.
   """
+  a, b = Loaded.read(fixed), Loaded.read(moving)
+  given = a.landmarks is not None and b.landmarks is not None
+  if given and len(a.landmarks) != len(b.landmarks):
+    raise errors.InputError(
+      f'{moving.landmarks}: landmarks: found {len(b.landmarks)}, allowed '
+      f'{len(a.landmarks)}, as {fixed.landmarks} has'
+    )
+  return a, b
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outcome:
+  """Two images and how they fit together."""
 
   fixed: Loaded
   moving: Loaded
   found: registrar.Registration
-
-  def __post_init__(self):
-    a, b = self.fixed.landmarks, self.moving.landmarks
-    if a is not None and b is not None and len(a) != len(b):
-      raise errors.InputError(
-        f'{self.moving.scan.path}: landmarks: found {len(b)}, allowed {len(a)},'
-        f' as {self.fixed.scan.path} has'
-      )
 
   @functools.cached_property
   def warped(self) -> grids.Volume:
@@ -99,6 +123,8 @@ class Outcome:
   ) -> None:
     """Writes everything; summary.json last, so that who has it has all.
 
+    That of an earlier time goes first.
+
     Args:
       folder: made where it is not there.
       learn2reg: displacements in voxels, see
@@ -109,6 +135,11 @@ class Outcome:
       InputError: a file cannot be written.
     """
     like = self.fixed.scan.volume
+    sides = (like, self.moving.scan.volume)
+    if transform:
+      for volume in sides:
+        itk.require_right_angles(folder, volume.grid)
+    (folder / 'summary.json').unlink(missing_ok=True)
     for name, data in (
       ('warped', self.warped.data),
       ('jacobian', self.determinant.astype(np.float32)),
@@ -116,7 +147,6 @@ class Outcome:
     ):
       if data is not None:
         volumes.save_volume(folder / f'{name}.nii.gz', data, like=like)
-    sides = (like, self.moving.scan.volume)
     for name, field, (here, there) in (
       ('displacement', self.found.displacement, sides),
       ('displacement_inverse', self.found.inverse, sides[::-1]),
@@ -143,7 +173,7 @@ class Outcome:
       for label in (still, self.warped_label)
     )
     return {
-      'dice': _before_after(np.nanmean(before), np.nanmean(after)),
+      'dice': _before_after(_mean(before), _mean(after)),
       'dice_per_label': {
         str(value): _before_after(*pair)
         for value, *pair in zip(sorted(values), before, after, strict=True)
@@ -189,6 +219,12 @@ class Outcome:
 def _shown(image: np.ndarray) -> np.ndarray:
   low, high = np.percentile(image, (0.5, 99.5))
   return np.clip((image - low) / max(high - low, 1e-6), 0, 1)
+
+
+def _mean(scores: np.ndarray) -> float:
+  """Of those that there are; NaN if there is none."""
+  scores = scores[~np.isnan(scores)]
+  return float(scores.mean()) if scores.size else np.nan
 
 
 def _before_after(before: float, after: float) -> dict[str, float | None]:

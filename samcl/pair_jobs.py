@@ -14,6 +14,11 @@ from samcl import outcome, registrar
 
 _SIDES = ('fixed', 'moving')
 _KINDS = ('mask', 'label', 'landmarks')
+_COLUMNS = (
+  'name',
+  *_SIDES,
+  *(f'{side}_{kind}' for side in _SIDES for kind in (*_KINDS, 'index')),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +60,7 @@ def create(
       for kind in _KINDS
       if extras.get(f'{name}_{kind}')
     }
-    index = extras.get(f'{name}_index', -1)
+    index = int(extras.get(f'{name}_index', -1))
     return outcome.Side(image, **paths, index=None if index < 0 else index)
 
   return Job(folder, side('fixed', fixed), side('moving', moving))
@@ -65,24 +70,43 @@ def read(table: pathlib.Path, out: pathlib.Path) -> list[Job]:
   """The pairs of a list; paths in it start where it lies.
 
   Raises:
-    InputError: it cannot be read, or two pairs have the same name.
+    InputError: it cannot be read, has a column that it must not have or an
+      index that is no number, or two pairs have the same name.
   """
   jobs: dict[str, Job] = {}
   for number, row in enumerate(tables.read_columns(table, _SIDES), 1):
-    here = {
-      key: str(table.parent / pathlib.Path(value).expanduser())
-      for key, value in row.items()
-      if value and key != 'name'
-    }
+    here = _absolute(table, number, row)
     fixed, moving = (pathlib.Path(here[side]) for side in _SIDES)
-    name = row.get('name') or f'{_stem(fixed)}__{_stem(moving)}'
-    if name in jobs or pathlib.Path(name).name != name:
+    name = row.get('name') or f'{files.stem(fixed)}__{files.stem(moving)}'
+    if name in jobs or pathlib.Path(name).name != name or name == '..':
       raise errors.InputError(
         f'{table}: row {number}: found the name {name!r}, allowed one of its '
         'own for each pair, which a folder can have (column "name")'
       )
     jobs[name] = create(out / name, fixed, moving, here)
   return list(jobs.values())
+
+
+def _absolute(
+  table: pathlib.Path, number: int, row: Mapping[str, str]
+) -> dict[str, str]:
+  """The fields of a row that are not empty, its paths from where it lies."""
+  here = {}
+  for column, value in row.items():
+    if column not in _COLUMNS:
+      raise errors.InputError(
+        f'{table}: column {column!r}: unknown, allowed {", ".join(_COLUMNS)}'
+      )
+    if column.endswith('_index') and value and not value.isdecimal():
+      raise errors.InputError(
+        f'{table}: row {number}: {column}: found {value!r}, allowed a whole '
+        'number from 0'
+      )
+    if column == 'name' or column.endswith('_index'):
+      here |= {column: value} if value else {}
+    elif value:
+      here[column] = str(table.parent / pathlib.Path(value).expanduser())
+  return here
 
 
 def execute_all(
@@ -102,6 +126,8 @@ def execute_all(
       rows.append({'name': job.folder.name, **_scalars(summary)})
     except errors.InputError as error:
       failed.append(f'{job.folder.name}: {error}')
+    except Exception as error:  # memory that runs out must not cost the rest
+      failed.append(f'{job.folder.name}: {errors.in_one_line(error)}')
     left = (time.monotonic() - start) / number * (len(jobs) - number)
     print(f'[{number}/{len(jobs)}] about {left / 60:.0f} min left', flush=True)
   if rows:
@@ -124,8 +150,11 @@ def execute(
   Raises:
     InputError: a file cannot be used or written.
   """
-  fixed = outcome.Loaded.read(job.fixed)
-  moving = outcome.Loaded.read(job.moving)
+  files.require_apart(
+    map(job.folder.joinpath, outcome.FILES),
+    [*job.fixed.files, *job.moving.files],
+  )
+  fixed, moving = outcome.read(job.fixed, job.moving)
   found = network.register(
     fixed.scan,
     moving.scan,
@@ -154,7 +183,8 @@ def _scalars(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def _line(job: Job, summary: Mapping[str, Any]) -> str:
   said = ', '.join(
-    f'{name} {summary[name]["before"]:.3f} to {summary[name]["after"]:.3f}'
+    f'{name} {_said(summary[name]["before"])} to '
+    f'{_said(summary[name]["after"])}'
     for name in ('similarity', 'dice', 'tre_mm')
     if name in summary
   )
@@ -162,11 +192,11 @@ def _line(job: Job, summary: Mapping[str, Any]) -> str:
   return f'done: {said}, folding {100 * folding:.3f} %; {job.folder}'
 
 
+def _said(score: float | None) -> str:
+  return 'none' if score is None else f'{score:.3f}'
+
+
 def _show_progress(done: int, total: int) -> None:
   if sys.stderr.isatty():
     end = '\n' if done == total else ''
     print(f'\rrefining: {done}/{total}', end=end, file=sys.stderr, flush=True)
-
-
-def _stem(path: pathlib.Path) -> str:
-  return path.name.partition('.')[0]

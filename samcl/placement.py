@@ -47,21 +47,37 @@ def place(
       centre of one image on that of the other, as in training.
 
   Raises:
-    InputError: an unknown alignment; the images have no place in common.
+    InputError: an unknown alignment; the images or their masks have no place
+      in common; the task prepares images by the ending of their names, and one
+      of these has none.
   """
   fixed_grid = _on_fixed(fixed, tuple(shape), spec)
   moving_grid = _on_moving(fixed_grid, fixed, moving, align)
-  batch = {
-    **_prepare('fixed', fixed, fixed_grid, spec),
-    **_prepare('moving', moving, moving_grid, spec),
-  }
-  if not (batch['fixed_mask'] & batch['moving_mask']).any():
+
+  def prepare(fixed: scans.Scan, moving: scans.Scan) -> ts.Batch:
+    return {
+      **_prepare('fixed', fixed, fixed_grid, spec),
+      **_prepare('moving', moving, moving_grid, spec),
+    }
+
+  batch = prepare(fixed, moving)
+  if not _overlap(batch):
+    bare = (dataclasses.replace(scan, mask=None) for scan in (fixed, moving))
+    if _overlap(prepare(*bare)):
+      raise errors.InputError(
+        f'{moving.path}: mask: found no place in common with what counts in '
+        f'{fixed.path}, allowed masks that overlap'
+      )
     raise errors.InputError(
       f'{moving.path}: affine: found a volume from {_span(moving)}, which has '
       f'no place in common with {fixed.path}, from {_span(fixed)} mm, allowed '
       'images that overlap; --align=centre puts one on the other'
     )
   return Placed(batch, fixed_grid, moving_grid)
+
+
+def _overlap(batch: ts.Batch) -> bool:
+  return bool((batch['fixed_mask'] & batch['moving_mask']).any())
 
 
 def _on_fixed(
@@ -114,6 +130,11 @@ def _prepare(
   volume, intensity = scan.volume, cases.Intensity(None, _PERCENTILE)
   if spec is not None:
     intensity = spec.intensity_of(scan.name)
+    if spec.intensity and intensity == cases.Intensity(None, None):
+      raise errors.InputError(
+        f'{scan.path}: name: found {scan.name!r}, allowed one that ends with '
+        f'{" or ".join(spec.intensity)}: task {spec.name} prepares images by it'
+      )
   inside = scan.mask
   if inside is None:
     known = np.ones(volume.grid.shape, bool)

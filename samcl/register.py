@@ -8,7 +8,8 @@ Slicer read; `jacobian.nii.gz`, the local change of volume; `summary.json` and
 `registration.png`. Images have any orientation, spacing and shape. With
 --pairs=FILE.csv, columns `fixed`, `moving` and any of `name`, `fixed_mask`,
 `moving_mask`, `fixed_label`, `moving_label`, `fixed_landmarks`,
-`moving_landmarks`, paths from where the file lies, each pair gets a folder.
+`moving_landmarks`, `fixed_index`, `moving_index`, paths from where the file
+lies, each pair gets a folder.
 """
 
 from collections.abc import Sequence
@@ -56,6 +57,12 @@ def main(
     raise errors.InputError('--workdir: missing, must be the folder of a run')
   if refine < 0:
     raise errors.InputError(f'--refine: found {refine}, must be >= 0')
+  given = [name for name, value in sides.items() if value not in ('', -1)]
+  if pairs and given:
+    raise errors.InputError(
+      f'--{given[0]}: found {sides[given[0]]!r} beside --pairs, allowed the '
+      f'column {given[0]!r} of {pairs}'
+    )
   if pairs and not paths:
     jobs = pair_jobs.read(pathlib.Path(pairs).expanduser(), folder)
   elif len(paths) == 2 and not pairs:
@@ -69,6 +76,7 @@ def main(
     extras.load('SimpleITK', 'itk', '--transform')
   files.require_writable(folder)
   network = registrar.Registrar.load(pathlib.Path(workdir).expanduser())
+  network.spec(task)
   settings = pair_jobs.Settings(
     task, align, refine, learn2reg=convention == 'learn2reg', itk=transform
   )

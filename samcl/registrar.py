@@ -122,6 +122,20 @@ class Registrar:
       },
     )
 
+  def spec(self, name: str = '') -> specs.Spec | None:
+    """How images are prepared; None where the run has several ways.
+
+    Raises:
+      InputError: the run has no such task.
+    """
+    if not name and len(self.tasks) == 1:
+      return next(iter(self.tasks.values()))
+    if name and name not in self.tasks:
+      raise errors.InputError(
+        f'--task={name}: the run has {", ".join(self.tasks)}'
+      )
+    return self.tasks.get(name)
+
   def register(
     self,
     fixed: scans.Scan,
@@ -148,7 +162,7 @@ class Registrar:
         common.
     """
     batch, fixed_grid, moving_grid = placement.place(
-      fixed, moving, shape=self.shape, spec=self._task(task), align=align
+      fixed, moving, shape=self.shape, spec=self.spec(task), align=align
     )
     velocity = self._predict(self._params, batch)
     if refine:
@@ -186,15 +200,6 @@ class Registrar:
     about = {'problem': 'registration', 'shape': self.shape}
     about |= {'tasks': {name: _said(spec) for name, spec in self.tasks.items()}}
     artifact.save(path, function, [image] * 4, about)
-
-  def _task(self, name: str) -> specs.Spec | None:
-    if not name and len(self.tasks) == 1:
-      return next(iter(self.tasks.values()))
-    if name and name not in self.tasks:
-      raise errors.InputError(
-        f'--task={name}: the run has {", ".join(self.tasks)}'
-      )
-    return self.tasks.get(name)
 
   def _restore(self, displacement, here, there, original):
     vectors = grids.restore_displacement(displacement[0], here, there, original)

@@ -3,14 +3,7 @@
 import dataclasses
 import pathlib
 
-import numpy as np
-
-from common import errors, grids, volumes
-
-# Edges of what is scanned, mm: a mouse's knee, a tall patient.
-_EXTENT = (5.0, 3000.0)
-# An image with so few different values, all of them whole, is a label map.
-_FEW_VALUES = 64
+from common import errors, files, grids, volumes, voxels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,8 +22,8 @@ class Scan:
 
   @property
   def name(self) -> str:
-    """The file name up to its first dot."""
-    return self.path.name.partition('.')[0]
+    """The file's name without its type."""
+    return files.stem(self.path)
 
 
 def load(
@@ -57,8 +50,7 @@ def load(
       f'{path}: shape: found {shape}, a single slice, allowed a volume: the '
       'network is 3-D'
     )
-  _check_extent(path, volume.grid)
-  _check_is_image(path, volume.data)
+  voxels.require_scan(path, volume)
   inside = None
   if mask is not None:
     inside = load_beside(mask, 'mask', volume, path)
@@ -70,27 +62,3 @@ def load_beside(
 ) -> grids.Volume:
   """A 'mask' or 'label' on the grid of the image that was read from `of`."""
   return volumes.require_grid(path, volumes.load_volume(path, kind), image, of)
-
-
-def _check_extent(path: pathlib.Path, grid: grids.Grid) -> None:
-  low, high = _EXTENT
-  edges = np.multiply(grid.shape, grid.spacing)
-  if low <= edges.max() <= high:
-    return
-  seems = 'metres' if edges.max() < low else 'micrometres'
-  raise errors.InputError(
-    f'{path}: spacing: found {np.round(grid.spacing, 6).tolist()}, which makes '
-    f'the volume {np.round(edges, 4).tolist()} mm wide, allowed {low:g} to '
-    f'{high:g} mm: the file seems to be in {seems}'
-  )
-
-
-def _check_is_image(path: pathlib.Path, data: np.ndarray) -> None:
-  if (data != np.round(data)).any():
-    return
-  values = np.unique(data)
-  if values.size <= _FEW_VALUES:
-    raise errors.InputError(
-      f'{path}: values: found only {values.size} different whole numbers, '
-      'allowed an image: this seems to be a label map'
-    )

@@ -20,58 +20,28 @@ def main(
   paths: Sequence[pathlib.Path],
   *,
   out: str,
-  kind: str,
-  inverse: bool,
   then: str,
   like: str,
-) -> None:
+  index: int,
+  **options,
+) -> int:
   """Moves or pulls every input; see the head of the file.
 
-  Raises:
-    InputError: a flag or a file cannot be used.
-  """
-  from common import displacements, errors, files, grids, points, volumes
-  from samcl import scans
+  Returns:
+    1 if one of several inputs could not be used, and 0.
 
-  folder = app.checked_out(out)
-  path, *inputs = paths
-  names = [one.name for one in inputs]
-  if len(set(names)) < len(names):
-    raise errors.InputError(
-      f'arguments: found inputs of the same name among {names}, allowed '
-      'different ones: results are named after them'
-    )
-  files.require_writable(folder)
-  target = volumes.load_displacement(path)
-  field = displacements.Field(target.data, target.grid)
-  if then:
-    second = volumes.load_displacement(pathlib.Path(then).expanduser())
-    field = field.then(displacements.Field(second.data, second.grid))
-  if like:
-    target = volumes.load_volume(pathlib.Path(like).expanduser())
-  if inverse:
-    field = field.inverse(target.grid)
-  elif like:
-    field = field.on(target.grid)
-  if not inputs:
-    name = folder / 'displacement.nii.gz'
-    volumes.save_displacement(name, field.vectors, target)
-    print(f'done: {name}')
-  for one in inputs:
-    if points.is_points(one):
-      found = points.load(one)
-      found.save(folder / one.name, field.move(found.positions))
-    else:
-      if kind == 'image':
-        volume = scans.load(one).volume
-        warped = field.warp(volume, fill=volume.data.min())
-      else:
-        warped = field.warp(volumes.load_volume(one, kind), 0)
-      warped = grids.Volume(warped.data, target.affine, target.stored)
-      name = f'{one.name.partition(".")[0]}.nii.gz'
-      volumes.save_volume(folder / name, warped.data, like=warped)
-  if inputs:
-    print(f'done: {len(inputs)} moved; {folder}')
+  Raises:
+    InputError: a flag, a displacement or the only input cannot be used.
+  """
+  from samcl import warp_jobs
+
+  second, reference = (
+    pathlib.Path(name).expanduser() if name else None for name in (then, like)
+  )
+  settings = warp_jobs.Settings(
+    second, reference, index=None if index < 0 else index, **options
+  )
+  return warp_jobs.execute(paths, settings, app.checked_out(out))
 
 
 if __name__ == '__main__':
@@ -86,6 +56,7 @@ if __name__ == '__main__':
         'image',
         ('image', 'label', 'mask'),
       ),
+      'index': app.Option('Which volume of 4-D files, from 0.', -1),
       'inverse': app.Option('Undo the displacement instead.', False),
       'then': app.Option('A second displacement, applied after the first.'),
       'like': app.Option(

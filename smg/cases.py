@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from common import errors, grids, rasters, volumes
+from common import errors, grids, rasters, volumes, voxels
 from smg import specs
 
 _PERCENTILES = {'nifti': (0.5, 99.5), 'png': None}
@@ -19,12 +19,16 @@ _PERCENTILES = {'nifti': (0.5, 99.5), 'png': None}
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-  """The files of one case; without a label everything is background."""
+  """The files of one case; without a label everything is background.
+
+  `index` is of a volume in a 4-D image.
+  """
 
   name: str
   image: pathlib.Path
   label: pathlib.Path | None = None
   mask: pathlib.Path | None = None
+  index: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,6 +91,8 @@ def prepare(
   spec: specs.Spec,
   shape: tuple[int, ...],
   classes: tuple[int, ...],
+  *,
+  is_trusted: bool = True,
 ) -> Prepared:
   """Reads a case and brings it to the network grid, centre on centre.
 
@@ -95,13 +101,17 @@ def prepare(
     spec: of its site.
     shape: of the network grid, two numbers for slices, three for volumes.
     classes: the classes that a label may have beside 0.
+    is_trusted: False where somebody brings the image, see
+      `voxels.require_scan`.
 
   Raises:
     InputError: as `volumes.load_volume` or `rasters.load_raster`; label or
       mask are on another grid than the image; a label has an undeclared value;
       shape has three numbers and the image a single slice.
   """
-  image = load_image(case.image, spec)
+  image = load_image(case, spec)
+  if not is_trusted:
+    voxels.require_scan(case.image, image)
   if len(shape) == 3 and min(image.grid.shape) < 2:
     raise errors.InputError(
       f'{case.image}: shape: found {image.grid.shape}, a single slice in a 3-D'
@@ -173,14 +183,16 @@ def scale(
   return scaled.astype(np.float32).reshape(*data.shape[:3], -1)
 
 
-def load_image(path: pathlib.Path, spec: specs.Spec) -> grids.Volume:
-  """An image in the values of its file; a png has a single slice."""
-  return _load(path, 'image', spec)
+def load_image(case: Case, spec: specs.Spec) -> grids.Volume:
+  """The image in the values of its file; a png has a single slice."""
+  return _load(case.image, 'image', spec, case.index)
 
 
-def _load(path: pathlib.Path, kind: str, spec: specs.Spec) -> grids.Volume:
+def _load(
+  path: pathlib.Path, kind: str, spec: specs.Spec, index: int | None = None
+) -> grids.Volume:
   if spec.format == 'nifti':
-    return volumes.load_volume(path, kind)
+    return volumes.load_volume(path, kind, index=index)
   data = rasters.load_raster(path, kind, spec.channels)
   return grids.Volume(data[:, :, None], np.eye(4))
 

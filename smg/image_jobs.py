@@ -13,7 +13,9 @@ import numpy as np
 from common import errors, files, rasters, volumes
 from smg import folders, segmenter, specs
 
-_COLUMNS = ('case', 'value', 'voxels', 'volume', 'unit')
+_COLUMNS = ('case', 'value', 'voxels', 'volume', 'unit', 'covered')
+# Share of an image that the network should see.
+_ENOUGH = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Settings:
   site: str = ''
   flips: bool = False
   probabilities: bool = False
+  index: int | None = None
   overlay: bool = False
 
 
@@ -38,7 +41,9 @@ def find(paths: Sequence[pathlib.Path], file_format: str) -> list[pathlib.Path]:
   for path in paths:
     some = [path]
     if path.is_dir():
-      inside = sorted(p for p in path.iterdir() if p.is_file())
+      inside = sorted(
+        p for p in path.iterdir() if p.is_file() and not p.name.startswith('.')
+      )
       some = [p for p in inside if folders.is_image(p, file_format)]
       if inside and not some and file_format == 'nifti':
         some = [path]
@@ -48,7 +53,7 @@ def find(paths: Sequence[pathlib.Path], file_format: str) -> list[pathlib.Path]:
         f'{folders.EXTENSIONS[file_format]}'
       )
     for one in some:
-      name = one.name.partition('.')[0]
+      name = files.stem(one)
       if found.setdefault(name, one) != one:
         raise errors.InputError(
           f'{one}: name: found {found[name]} too, allowed different names: '
@@ -68,6 +73,10 @@ def execute(
   Raises:
     InputError: the only image cannot be used.
   """
+  files.require_apart(
+    (out / name for path in images for name in _names(path, network, settings)),
+    images,
+  )
   rows, failed, start = [], [], time.monotonic()
   for number, path in enumerate(images, 1):
     try:
@@ -76,12 +85,20 @@ def execute(
       if len(images) == 1:
         raise
       failed.append(str(error))
+    except Exception as error:  # memory that runs out must not cost the rest
+      failed.append(f'{path}: {errors.in_one_line(error)}')
     if len(images) > 1:
       left = (time.monotonic() - start) / number * (len(images) - number)
       print(f'[{number}/{len(images)}] about {left:.0f} s left', flush=True)
   text = io.StringIO()
   csv.writer(text, lineterminator='\n').writerows([_COLUMNS, *rows])
   files.write_text(out / 'volumes.csv', text.getvalue())
+  least = min((row[-1] for row in rows), default=1.0)
+  if least < _ENOUGH:
+    print(
+      f'note: the network saw as little as {100 * least:.0f} % of an image '
+      '(column covered), around its centre; the rest is background'
+    )
   for line in failed:
     print(f'failed: {line}', file=sys.stderr)
   print(f'done: {len(images) - len(failed)} of {len(images)} images; {out}')
@@ -95,28 +112,41 @@ def _segment(
   out: pathlib.Path,
 ) -> list[tuple]:
   """Writes what is found in an image; its rows of volumes.csv."""
-  found = network.segment(path, site=settings.site, flips=settings.flips)
-  spec, name = network.spec(settings.site), path.name.partition('.')[0]
+  found = network.segment(
+    path, site=settings.site, index=settings.index, flips=settings.flips
+  )
+  spec, name = network.spec(settings.site), files.stem(path)
+  label, *others = (out / x for x in _names(path, network, settings))
   data = found.label.data
   if settings.probabilities:
     volumes.save_volume(
-      out / f'{name}_probabilities.nii.gz',
-      found.probabilities.data,
-      like=found.probabilities,
+      others.pop(0), found.probabilities.data, like=found.probabilities
     )
   if settings.overlay:
-    _draw(out / f'{name}_overlay.png', found, spec, name)
+    _draw(others.pop(0), found, spec, name)
   if spec.format == 'png':
-    rasters.save_label(out / path.name, data[..., 0])
+    rasters.save_label(label, data[..., 0])
   else:
-    volumes.save_volume(out / f'{name}.nii.gz', data, like=found.label)
+    volumes.save_volume(label, data, like=found.label)
   size = float(np.prod(found.label.grid.spacing))
   unit, size = ('px', 1.0) if spec.format == 'png' else ('ml', size / 1000)
-  counts = zip(*np.unique(data, return_counts=True), strict=True)
+  covered = round(float((found.probabilities.data.sum(axis=-1) > 0).mean()), 3)
+  counts = {value: int((data == value).sum()) for value in found.values}
   return [
-    (name, int(value), int(count), f'{count * size:.4f}', unit)
-    for value, count in counts
-    if value
+    (name, value, count, f'{count * size:.4f}', unit, covered)
+    for value, count in counts.items()
+  ]
+
+
+def _names(
+  path: pathlib.Path, network: segmenter.Segmenter, settings: Settings
+) -> list[str]:
+  """Of the files that an image leaves: label, probabilities, overlay."""
+  name, is_png = files.stem(path), network.spec(settings.site).format == 'png'
+  return [
+    path.name if is_png else f'{name}.nii.gz',
+    *([f'{name}_probabilities.nii.gz'] if settings.probabilities else []),
+    *([f'{name}_overlay.png'] if settings.overlay else []),
   ]
 
 

@@ -49,7 +49,7 @@ def _look(
     prepared = station.attempt(cases.prepare, case, spec, shape, classes)
     if prepared is None:
       continue
-    image = cases.load_image(case.image, spec)
+    image = cases.load_image(case, spec)
     label = prepared.label * prepared.mask
     values, counts = np.unique(label[label > 0], return_counts=True)
     stored = image.stored.grid if image.stored else image.grid

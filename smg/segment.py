@@ -4,8 +4,9 @@
 
 IN is an image, a folder of images or of a DICOM series, or several of them. DIR
 receives a label for each, of the same name, on the grid of its file and in the
-values that its site's labels have, and `volumes.csv`. An image that cannot be
-used is named at the end; the others are segmented all the same.
+values that its site's labels have, and `volumes.csv`, whose column `covered` is
+the share of the image that the network saw. An image that cannot be used is
+named at the end; the others are segmented all the same.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ def main(
   probabilities: bool,
   overlay: bool,
   flips: bool,
+  index: int,
 ) -> int:
   """Segments every image; 1 if one of several could not be.
 
@@ -38,7 +40,9 @@ def main(
   network = segmenter.Segmenter.load(pathlib.Path(workdir).expanduser())
   images = image_jobs.find(paths, network.spec(site).format)
   files.require_writable(folder)
-  settings = image_jobs.Settings(site, flips, probabilities, overlay)
+  settings = image_jobs.Settings(
+    site, flips, probabilities, None if index < 0 else index, overlay
+  )
   return image_jobs.execute(images, network, settings, folder)
 
 
@@ -57,6 +61,7 @@ if __name__ == '__main__':
       'flips': app.Option(
         'Average over all flips of the image: slower, a little better.', False
       ),
+      'index': app.Option('Which volume of 4-D files, from 0.', -1),
       'device': app.DEVICE,
     },
   )

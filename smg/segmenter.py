@@ -21,7 +21,7 @@ from jax import export
 import jax.numpy as jnp
 import numpy as np
 
-from common import artifact, errors, grids, trained
+from common import artifact, errors, files, grids, trained
 from common import train_state as ts
 from smg import cases, folders, specs, unet
 
@@ -44,12 +44,14 @@ class Segmentation:
     label: (x, y, z) in the values of the site's files; a png has one slice.
     probabilities: (x, y, z, 1 + classes), float32, 0 throughout beyond the
       network's grid.
+    values: that labels have in the site's files, of each class.
     image: what the network saw, (n, *s, c) in [0, 1], and `found`, the class
       numbers there, (n, *s).
   """
 
   label: grids.Volume
   probabilities: grids.Volume
+  values: tuple[int, ...]
   image: np.ndarray
   found: np.ndarray
 
@@ -131,6 +133,7 @@ class Segmenter:
     *,
     site: str = '',
     mask: pathlib.Path | None = None,
+    index: int | None = None,
     flips: bool = False,
   ) -> Segmentation:
     """Segments one file.
@@ -140,12 +143,18 @@ class Segmenter:
         learnt such.
       site: whose images these are like, see `spec`.
       mask: of what counts for the scale of intensities, on the image's grid.
+      index: of a volume in a 4-D file.
       flips: average over all flips of the network's grid.
 
     Raises:
-      InputError: the file cannot be used, see `cases.prepare`.
+      InputError: the file cannot be used, see `cases.prepare`; it has a size
+        that no patient has, or seems to be a label map.
     """
     spec = self.spec(site)
+    if not path.exists():
+      raise errors.InputError(
+        f'{path}: file: found nothing, allowed an existing one'
+      )
     if not folders.is_image(path, spec.format):
       raise errors.InputError(
         f'{path}: suffix: found {path.suffix!r}, allowed '
@@ -153,8 +162,10 @@ class Segmenter:
       )
     if mask is not None:
       spec = dataclasses.replace(spec, masks='')
-    case = cases.Case(path.name.partition('.')[0], path, mask=mask)
-    prepared = cases.prepare(case, spec, self.shape, self.classes)
+    case = cases.Case(files.stem(path), path, mask=mask, index=index)
+    prepared = cases.prepare(
+      case, spec, self.shape, self.classes, is_trusted=spec.format == 'png'
+    )
     shares = self.predict(prepared.image, flips=flips)
     probabilities = prepared.restore_maps(shares)
     classes = np.array((0, *self.classes), np.uint8)
@@ -164,6 +175,7 @@ class Segmenter:
         probabilities, data=prepared.to_file_values(label)
       ),
       probabilities=probabilities,
+      values=tuple(prepared.to_file_values(classes[1:]).tolist()),
       image=prepared.image,
       found=classes[shares.argmax(axis=-1)],
     )

@@ -38,6 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
   jax.config.update('jax_persistent_cache_min_compile_time_secs', seconds)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  """The longest modules first, that no worker is left with one at the end."""
+  items.sort(key=lambda item: not item.path.name.endswith('_train.py'))
+
+
 @pytest.fixture(scope='module', autouse=True)
 def _forget() -> Iterator[None]:
   """What is compiled stays on the disk; held by a worker it grows to GiB."""

@@ -154,3 +154,16 @@ def test_orientations(columns, expected):
   affine[:3, :3] = np.array(columns, float).T
   assert inspection.orientation(grids.Grid((2, 2, 2), affine)) == expected
   assert ''.join(nib.aff2axcodes(affine)) == expected.removeprefix('~')
+
+
+def test_flags_with_a_space(data, tmp_path):
+  done = binaries.run(
+    'common.check_data',
+    'configs/smg_tiny.py',
+    '--workdir',
+    str(tmp_path / 'pictures'),
+    '--config.data.folder',
+    str(data / 'smg'),
+  )
+  assert done.returncode == 0, done.stderr
+  assert (tmp_path / 'pictures' / 'site_a.png').exists()

@@ -1,3 +1,4 @@
+import pathlib
 import subprocess
 import sys
 
@@ -53,3 +54,22 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     files.locked(tmp_path / 'file' / 'run'),
   ):
     pass
+
+
+@pytest.mark.parametrize(
+  ('name', 'wanted'),
+  [
+    ('a.nii.gz', 'a'),
+    ('a.NII.GZ', 'a'),
+    ('p.01.nii', 'p.01'),
+    ('x.mrk.json', 'x'),
+    ('1.2.840.113619.nrrd', '1.2.840.113619'),
+  ],
+)
+def test_names_without_their_type(name, wanted):
+  assert files.stem(pathlib.Path(name)) == wanted
+
+
+def test_the_name_of_a_folder_is_whole(tmp_path):
+  (tmp_path / '1.2.3').mkdir()
+  assert files.stem(tmp_path / '1.2.3') == '1.2.3'

@@ -76,6 +76,17 @@ def test_a_dicom_series(nifti, tmp_path):
   )
 
 
+def test_a_series_with_a_gap(nifti, tmp_path):
+  _write_series(tmp_path, sitk.ReadImage(str(nifti)), '1.2.3.4')
+  files = sorted(
+    tmp_path.iterdir(),
+    key=lambda path: int(sitk.ReadImage(str(path)).GetMetaData('0020|0013')),
+  )
+  files[3].unlink()
+  with pytest.raises(errors.InputError, match=r'slices 4\.00 to 8\.00 mm'):
+    volumes.load_volume(tmp_path)
+
+
 def test_folders_that_are_no_series(nifti, tmp_path):
   image = sitk.ReadImage(str(nifti))
   for uid in ('1.2.3.4', '1.2.3.5'):

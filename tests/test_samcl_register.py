@@ -29,6 +29,8 @@ AFFINE = np.array(
   [[5.0, 0, 0, -40], [0, 6.0, 0, -50], [0, 0, 4.0, -30], [0, 0, 0, 1]]
 )
 
+MARKS = {'fixed': 'two', 'moving': 'one'}
+
 
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory) -> pathlib.Path:
@@ -350,6 +352,8 @@ def _refused(workdir, *arguments: str) -> str:
     (['a.nii', 'b.nii', '--out=x', '--align=eye'], '--align'),
     (['a.nii', 'b.nii', '--out=/proc/x'], '/proc/x'),
     (['a.nii', 'b.nii', '--out=x', '--device=tpu'], '--device=tpu: not found'),
+    (['--pairs=p.csv', '--out=x', '--fixed_mask=m.nii'], '--fixed_mask: found'),
+    (['a.nii', 'b.nii', '--out=x', '--task=knee'], '--task=knee: the run has'),
   ],
 )
 def test_flags_that_cannot_be_used(workdir, tmp_path, arguments, expected):
@@ -431,3 +435,122 @@ def test_fields_that_are_not_integrated_have_an_inverse_too(tmp_path):
     gap = np.linalg.norm(found.inverse.move(moved) - start, axis=-1)
     assert np.linalg.norm(moved - start, axis=-1).mean() > 1
     assert gap.max() < 0.5, (symmetric, output)
+
+
+def _list(tmp_path, text: str) -> list[pair_jobs.Job]:
+  (tmp_path / 'pairs.csv').write_text(text)
+  return pair_jobs.read(tmp_path / 'pairs.csv', tmp_path / 'out')
+
+
+@pytest.mark.parametrize(
+  ('text', 'expected'),
+  [
+    ('fixed,moving,fixed_masks\na.nii,b.nii,m.nii\n', "column 'fixed_masks'"),
+    ('fixed,moving,fixed_index\na.nii,b.nii,last\n', 'row 1: fixed_index'),
+    ('name,fixed,moving\n..,a.nii,b.nii\n', "found the name '..'"),
+    ('name,fixed,moving\nx/y,a.nii,b.nii\n', "found the name 'x/y'"),
+    ('name,fixed,moving\nx,a.nii,b.nii\nx,c.nii,b.nii\n', 'row 2: found'),
+  ],
+)
+def test_lists_that_are_refused(tmp_path, text, expected):
+  with pytest.raises(errors.InputError, match=expected):
+    _list(tmp_path, text)
+
+
+def test_what_a_list_says_of_a_pair(tmp_path):
+  (job,) = _list(
+    tmp_path,
+    'fixed,moving,fixed_index,moving_mask\np.1.nii.gz,/b.nii.gz,2,m.nii\n',
+  )
+  assert job.folder == tmp_path / 'out' / 'p.1__b'
+  assert job.fixed.index == 2 and job.moving.index is None
+  assert job.moving.mask == tmp_path / 'm.nii'
+  assert job.moving.image == pathlib.Path('/b.nii.gz')
+
+
+def test_labels_without_any_value(network, tmp_path):
+  """No Dice then, and the next pair all the same."""
+  fixed, moving, _ = _pair(tmp_path)
+  empty = np.zeros(SHAPE, np.uint8)
+  path = workdirs.save(tmp_path / 'empty.nii.gz', empty, AFFINE)
+  jobs = _list(
+    tmp_path,
+    'name,fixed,moving,fixed_label,moving_label\n'
+    f'a,{fixed},{moving},{path},{path}\nb,{fixed},{moving},,\n',
+  )
+  out = tmp_path / 'out'
+  assert not pair_jobs.execute_all(jobs, network, pair_jobs.Settings(), out)
+  summary = json.loads((out / 'a' / 'summary.json').read_text())
+  assert summary['dice'] == {'before': None, 'after': None}
+  assert (out / 'b' / 'summary.json').exists()
+
+
+def test_what_else_goes_wrong_costs_one_pair(network, tmp_path, monkeypatch):
+  fixed, moving, _ = _pair(tmp_path)
+  jobs = _list(
+    tmp_path,
+    f'name,fixed,moving\na,{fixed},{moving}\nb,{moving},{fixed}\n',
+  )
+  whole = pair_jobs.execute
+
+  def execute(job, *rest):
+    if job.folder.name == 'a':
+      raise MemoryError('out of memory,\nsays the allocator')
+    return whole(job, *rest)
+
+  monkeypatch.setattr(pair_jobs, 'execute', execute)
+  out = tmp_path / 'out'
+  assert pair_jobs.execute_all(jobs, network, pair_jobs.Settings(), out) == 1
+  assert [path.parent.name for path in out.glob('*/summary.json')] == ['b']
+
+
+def test_an_input_is_never_overwritten(network, tmp_path):
+  fixed, moving, _ = _pair(tmp_path)
+  moving = moving.rename(tmp_path / 'warped.nii.gz')
+  before = moving.read_bytes()
+  job = pair_jobs.create(tmp_path, fixed, moving, {})
+  with pytest.raises(errors.InputError, match='would be overwritten'):
+    pair_jobs.execute(job, network, pair_jobs.Settings())
+  assert moving.read_bytes() == before
+
+
+def test_masks_apart_and_landmarks_that_do_not_fit(network, tmp_path):
+  fixed, moving, _ = _pair(tmp_path)
+  masks = []
+  for name, part in (('left', np.s_[:5]), ('right', np.s_[15:])):
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[part] = 1
+    masks.append(workdirs.save(tmp_path / f'{name}.nii.gz', mask, AFFINE))
+  given = {'fixed_mask': masks[0], 'moving_mask': masks[1]}
+  job = pair_jobs.create(tmp_path / 'out', fixed, moving, given)
+  with pytest.raises(errors.InputError, match='allowed masks that overlap'):
+    pair_jobs.execute(job, network, pair_jobs.Settings())
+  for name, rows in (('two', '0,0,0\n1,1,1\n'), ('one', '0,0,0\n')):
+    (tmp_path / f'{name}.csv').write_text(f'x,y,z\n{rows}')
+  given = {f'{s}_landmarks': tmp_path / f'{n}.csv' for s, n in MARKS.items()}
+  job = pair_jobs.create(tmp_path / 'out', fixed, moving, given)
+  with pytest.raises(errors.InputError, match=r'one\.csv: landmarks: found 1'):
+    pair_jobs.execute(job, network, pair_jobs.Settings())
+  assert not (tmp_path / 'out').exists()
+
+
+def test_sheared_axes_and_a_transform(network, tmp_path):
+  """Nothing is written where a part of it cannot be."""
+  _, moving, _ = _pair(tmp_path)
+  sheared = AFFINE.copy()
+  sheared[0, 1] = 3
+  fixed = workdirs.save(
+    tmp_path / 'sheared.nii.gz', workdirs.blobs(SHAPE, 0), sheared
+  )
+  job = pair_jobs.create(tmp_path / 'out', fixed, moving, {})
+  with pytest.raises(errors.InputError, match='axes at right angles'):
+    pair_jobs.execute(job, network, pair_jobs.Settings(itk=True))
+  assert not (tmp_path / 'out').exists()
+
+
+def test_names_that_a_task_cannot_tell_apart(network, tmp_path):
+  fixed, moving, _ = _pair(tmp_path)
+  with pytest.raises(errors.InputError, match='ends with _ct or _mr: task'):
+    network.register(
+      scans.load(fixed), scans.load(moving), task='abdomen_mr_ct'
+    )

@@ -1,10 +1,13 @@
 """Saved displacements on images, label maps and landmarks."""
 
+import csv
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from common import displacements, errors, grids, points, volumes
 from samcl import warp
@@ -14,7 +17,13 @@ SHAPE = (12, 13, 11)
 AFFINE = np.array(
   [[2.0, 0, 0, -10], [0, 3.0, 0, -20], [0, 0, 2.5, -12], [0, 0, 0, 1]]
 )
-OPTIONS = {'kind': 'image', 'inverse': False, 'then': '', 'like': ''}
+OPTIONS = {
+  'kind': 'image',
+  'index': -1,
+  'inverse': False,
+  'then': '',
+  'like': '',
+}
 FCSV = """# Markups fiducial file version = 4.11
 # CoordinateSystem = {system}
 # columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID
@@ -57,9 +66,9 @@ def _field(path: pathlib.Path) -> displacements.Field:
   return displacements.Field(volume.data, volume.grid)
 
 
-def _warp(folder, out, *names: str, **options) -> None:
+def _warp(folder, out, *names: str, **options) -> int:
   paths = [folder / name for name in names]
-  warp.main(paths, out=str(out), **OPTIONS | options)
+  return warp.main(paths, out=str(out), **OPTIONS | options)
 
 
 POINTS = np.array([[1.5, -2, 3], [4, 5, -6]])
@@ -163,7 +172,7 @@ def test_the_binary(folder, tmp_path):
     (['image.nii.gz'], 'displacement: found shape'),
     (['first.nii.gz', 'none.nii.gz'], r'none\.nii\.gz: file: found nothing'),
     (['first.nii.gz', 'label.nii.gz'], 'seems to be a label map'),
-    (['first.nii.gz', 'marks.csv', 'marks.csv'], 'inputs of the same name'),
+    (['first.nii.gz', 'marks.csv', 'marks.csv'], 'name: found .* too'),
   ],
 )
 def test_what_is_refused(folder, tmp_path, names, message):
@@ -187,3 +196,109 @@ def test_landmark_files_that_are_refused(tmp_path, name, text, message):
   (tmp_path / name).write_text(text)
   with pytest.raises(errors.InputError, match=message):
     points.load(tmp_path / name)
+
+
+@pytest.mark.parametrize('kind', ['image', 'label'])
+def test_other_tools_see_scalars(folder, tmp_path, kind):
+  """Whatever the displacement is whose header the result has."""
+  _warp(folder, tmp_path, 'first.nii.gz', f'{kind}.nii.gz', kind=kind)
+  found = sitk.ReadImage(str(tmp_path / f'{kind}.nii.gz'))
+  assert found.GetNumberOfComponentsPerPixel() == 1
+  assert found.GetDimension() == 3
+
+
+def test_dots_within_names_stay(folder, tmp_path):
+  inputs = tmp_path / 'in'
+  inputs.mkdir()
+  names = ('pat.01.nii.gz', 'pat.02.nii.gz')
+  for name in names:
+    shutil.copy(folder / 'image.nii.gz', inputs / name)
+  paths = [folder / 'first.nii.gz', *(inputs / name for name in names)]
+  assert warp.main(paths, out=str(tmp_path / 'out'), **OPTIONS) == 0
+  assert {p.name for p in (tmp_path / 'out').iterdir()} == {*names}
+
+
+def test_results_of_one_name_are_refused(folder, tmp_path):
+  volumes.save_volume(
+    tmp_path / 'image.nii',
+    volumes.load_volume(folder / 'image.nii.gz').data,
+    affine=AFFINE,
+  )
+  paths = [folder / 'first.nii.gz', folder / 'image.nii.gz']
+  with pytest.raises(errors.InputError, match=r'image\.nii: name: found'):
+    warp.main(
+      [*paths, tmp_path / 'image.nii'], out=str(tmp_path / 'out'), **OPTIONS
+    )
+  assert not (tmp_path / 'out').exists()
+
+
+def test_an_input_is_never_overwritten(folder, tmp_path):
+  for name in ('first.nii.gz', 'image.nii.gz', 'marks.csv'):
+    shutil.copy(folder / name, tmp_path / name)
+  shutil.copy(folder / 'first.nii.gz', tmp_path / 'displacement.nii.gz')
+  before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+  for names in (
+    ('first.nii.gz', 'image.nii.gz'),
+    ('first.nii.gz', 'marks.csv'),
+    ('displacement.nii.gz',),
+  ):
+    with pytest.raises(errors.InputError, match='would be overwritten'):
+      _warp(tmp_path, tmp_path, *names)
+  assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_one_bad_input_of_several(folder, tmp_path, capsys):
+  (tmp_path / 'bad.csv').write_text('x,y,z\n1,2,far\n')
+  paths = ['first.nii.gz', tmp_path / 'bad.csv', 'marks.csv']
+  out = tmp_path / 'out'
+  assert _warp(folder, out, *paths) == 1
+  assert [path.name for path in out.iterdir()] == ['marks.csv']
+  said = capsys.readouterr()
+  assert 'failed: ' in said.err and 'bad.csv: landmark 1' in said.err
+  assert 'done: 1 moved' in said.out
+
+
+def test_a_volume_of_a_series(folder, tmp_path):
+  image = volumes.load_volume(folder / 'image.nii.gz')
+  series = np.stack([image.data, image.data[::-1]], axis=-1)
+  workdirs.save(tmp_path / 'series.nii.gz', series, image.affine)
+  paths = [folder / 'first.nii.gz', tmp_path / 'series.nii.gz']
+  with pytest.raises(errors.InputError, match='index: found none for a 4-D'):
+    warp.main(paths, out=str(tmp_path / 'out'), **OPTIONS)
+  found = []
+  for index in (0, 1):
+    out = tmp_path / str(index)
+    warp.main(paths, out=str(out), **OPTIONS | {'index': index})
+    found.append(volumes.load_volume(out / 'series.nii.gz').data)
+  _warp(folder, tmp_path / 'single', 'first.nii.gz', 'image.nii.gz')
+  wanted = volumes.load_volume(tmp_path / 'single' / 'image.nii.gz').data
+  np.testing.assert_array_equal(found[0], wanted)
+  assert np.abs(found[1] - wanted).max() > 1
+
+
+def test_commas_in_the_fields_of_a_markups_file(folder, tmp_path):
+  text = FCSV.format(system='RAS').replace(
+    'tip,a note', '"tip, left","a ""b"""'
+  )
+  (tmp_path / 'marks.fcsv').write_text(text)
+  paths = [folder / 'first.nii.gz', tmp_path / 'marks.fcsv']
+  warp.main(paths, out=str(tmp_path / 'out'), **OPTIONS)
+  with open(tmp_path / 'out' / 'marks.fcsv', encoding='utf-8') as file:
+    rows = [row for row in csv.reader(file) if not row[0].startswith('#')]
+  assert rows[0][11:] == ['tip, left', 'a "b"', '']
+  assert len(rows[0]) == len(rows[1]) == 14
+
+
+def test_a_point_that_is_not_placed_stays_so(folder, tmp_path):
+  content = json.loads((folder / 'marks.mrk.json').read_text())
+  own = content['markups'][0]['controlPoints']
+  own.insert(1, {'id': '3', 'positionStatus': 'undefined', 'position': []})
+  (tmp_path / 'a.mrk.json').write_text(json.dumps(content))
+  paths = [folder / 'first.nii.gz', tmp_path / 'a.mrk.json']
+  warp.main(paths, out=str(tmp_path / 'out'), **OPTIONS)
+  found = json.loads((tmp_path / 'out' / 'a.mrk.json').read_text())
+  after = found['markups'][0]['controlPoints']
+  assert after[1] == own[1]
+  moved = np.array([after[k]['position'] for k in (0, 2)]) * (-1, -1, 1)
+  wanted = _field(folder / 'first.nii.gz').move(POINTS)
+  np.testing.assert_allclose(moved, wanted, atol=1e-4)

@@ -177,7 +177,7 @@ def test_png_in_png_out(tmp_path):
   assert label.shape == (30, 22)
   assert {100, 255} <= set(np.unique(label)) <= {0, 100, 255}
   assert (out / 'a_overlay.png').exists()
-  assert ',px\n' in (out / 'volumes.csv').read_text()
+  assert ',px,1.0\n' in (out / 'volumes.csv').read_text()
 
 
 def test_sites_that_are_prepared_differently_must_be_named(tmp_path):
@@ -216,7 +216,8 @@ def test_a_single_slice_and_a_volume_network(tmp_path):
   [
     (['a.nii'], '--out: missing'),
     (['a.nii', '--out=x'], 'a.nii: file: found nothing'),
-    (['a.png', '--out=x'], 'a.png: suffix'),
+    (['README.md', '--out=x'], 'README.md: suffix'),
+    (['no.folder/', '--out=x'], 'no.folder: file: found nothing'),
     (['common', '--out=x'], 'common: DICOM series: found 0'),
     (['--out=x'], 'arguments: found none'),
   ],
@@ -225,3 +226,58 @@ def test_arguments_that_cannot_be_used(workdir, tmp_path, arguments, expected):
   arguments = [a.replace('--out=x', f'--out={tmp_path}') for a in arguments]
   said = binaries.refused('smg.segment', f'--workdir={workdir}', *arguments)
   assert expected in said
+
+
+def test_images_that_can_be_no_scan(network, tmp_path):
+  data = workdirs.blobs(SHAPE, 0)
+  metres = np.diag([1e-3, 1e-3, 1e-3, 1]) @ AFFINE
+  path = workdirs.save(tmp_path / 'metres.nii.gz', data, metres)
+  with pytest.raises(errors.InputError, match='seems to be in metres'):
+    network.segment(path)
+  label = (data > 150).astype(np.uint8)
+  path = workdirs.save(tmp_path / 'label.nii.gz', label, AFFINE)
+  with pytest.raises(errors.InputError, match='seems to be a label map'):
+    network.segment(path)
+
+
+def test_a_volume_of_a_series(network, tmp_path):
+  series = np.stack([workdirs.blobs(SHAPE, n) for n in (0, 1)], axis=-1)
+  path = workdirs.save(tmp_path / 'series.nii.gz', series, AFFINE)
+  with pytest.raises(errors.InputError, match='index: found none for a 4-D'):
+    network.segment(path)
+  alone = workdirs.save(tmp_path / 'one.nii.gz', series[..., 1], AFFINE)
+  np.testing.assert_array_equal(
+    network.segment(path, index=1).label.data,
+    network.segment(alone).label.data,
+  )
+
+
+def test_names_of_a_folder(tmp_path):
+  """Dots within names stay; what other systems leave beside is not seen."""
+  for name in ('p.001.nii.gz', 'p.002.nii.gz', '._p.001.nii.gz'):
+    (tmp_path / name).write_bytes(b'')
+  found = image_jobs.find([tmp_path], 'nifti')
+  assert [path.name for path in found] == ['p.001.nii.gz', 'p.002.nii.gz']
+
+
+def test_an_input_is_never_overwritten(network, tmp_path):
+  path = _image(tmp_path)
+  before = path.read_bytes()
+  with pytest.raises(errors.InputError, match='would be overwritten'):
+    image_jobs.execute([path], network, image_jobs.Settings(), tmp_path)
+  assert path.read_bytes() == before
+
+
+def test_what_the_network_did_not_see_is_said(network, tmp_path, capsys):
+  """16 x 16 pixels of 6 mm, of 60 x 60 of 4 and 5 mm; nothing found counts."""
+  data = workdirs.blobs((60, 60, 3), 1)
+  path = workdirs.save(tmp_path / 'wide.nii.gz', data, AFFINE)
+  out = tmp_path / 'out'
+  image_jobs.execute([path], network, image_jobs.Settings(), out)
+  with open(out / 'volumes.csv', encoding='utf-8') as file:
+    rows = list(csv.DictReader(file))
+  assert [row['value'] for row in rows] == ['1', '2']
+  share = (96 / 240) * (96 / 300)
+  for row in rows:
+    assert float(row['covered']) == pytest.approx(share, abs=0.02)
+  assert 'note: the network saw as little as 13 %' in capsys.readouterr().out

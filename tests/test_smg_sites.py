@@ -391,9 +391,9 @@ def test_every_file_is_read_once(
   read: list[str] = []
   load = volumes.load_volume
 
-  def counted(path: pathlib.Path, kind: str = 'image') -> Any:
+  def counted(path: pathlib.Path, kind: str = 'image', **fields) -> Any:
     read.append(f'{kind} {path.name}')
-    return load(path, kind)
+    return load(path, kind, **fields)
 
   monkeypatch.setattr(volumes, 'load_volume', counted)
   site = site_files.load_site(site_files.nifti_fields(root, masks='masks'))

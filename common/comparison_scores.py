@@ -72,7 +72,8 @@ def learnt_so_far(
   """Mean score of the sites learnt so far over the stages.
 
   A stage is left out where a run has no score yet, for another order would be
-  all that is left there.
+  all that is left there. Spreads are bars, side by side: bands of a dozen
+  methods hide each other.
   """
 
   def curve(run: run_files.Run) -> np.ndarray:
@@ -81,16 +82,20 @@ def learnt_so_far(
 
   figure = mpl_figure.Figure(figsize=(7.4, 4.0), layout='constrained')
   axes = figure.add_subplot()
-  for row in rows:
+  shifts = np.linspace(-0.2, 0.2, len(rows)) if len(rows) > 1 else [0.0]
+  for row, shift in zip(rows, shifts, strict=True):
     found = np.array([curve(run) for run in row.runs])
     stages = np.arange(1, found.shape[1] + 1)
-    mean = found.mean(axis=0)
-    name, look = figures.plain(row.name), styles[row.name]
-    axes.plot(stages, mean, marker='o', markersize=3.5, label=name, **look)
-    if len(found) > 1:
-      sd = found.std(axis=0, ddof=1)
-      band = {'color': look['color'], 'alpha': 0.1, 'linewidth': 0}
-      axes.fill_between(stages, mean - sd, mean + sd, **band)
+    axes.errorbar(
+      stages + shift,
+      found.mean(axis=0),
+      found.std(axis=0, ddof=1) if len(found) > 1 else None,
+      marker='o',
+      markersize=3.5,
+      elinewidth=0.8,
+      label=figures.plain(row.name),
+      **styles[row.name],
+    )
   axes.set_xticks(stages)
   axes.set_xlabel('stage')
   label = rows[0].runs[0].scores[metric].axis_label

@@ -111,6 +111,7 @@ class Outcome:
     return {
       'fixed': str(self.fixed.scan.path),
       'moving': str(self.moving.scan.path),
+      'covered': round(self.found.covered, 3),
       'similarity': _before_after(*self.found.similarity),
       'folding_fraction': metrics.folding_fraction(self.determinant),
       'sd_log_jacobian': float(metrics.sd_log_jacobian(self.determinant)),

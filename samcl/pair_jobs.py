@@ -14,6 +14,8 @@ from samcl import outcome, registrar
 
 _SIDES = ('fixed', 'moving')
 _KINDS = ('mask', 'label', 'landmarks')
+# Share of the fixed image that the network should see.
+_ENOUGH = 0.9
 _COLUMNS = (
   'name',
   *_SIDES,
@@ -189,6 +191,8 @@ def _line(job: Job, summary: Mapping[str, Any]) -> str:
     if name in summary
   )
   folding = summary['folding_fraction']
+  if summary['covered'] < _ENOUGH:
+    said += f', {100 * summary["covered"]:.0f} % of the fixed image seen'
   return f'done: {said}, folding {100 * folding:.3f} %; {job.folder}'
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from common import (
@@ -46,11 +47,14 @@ class Registration:
     inverse: on the grid of the moving image, the other way.
     similarity: mean squared local correlation of the network's images where
       both are known, before and after, 0 to 1.
+    covered: share of the fixed image on the network's grid; beyond it the
+      displacement is that of the grid's edge.
   """
 
   displacement: displacements.Field
   inverse: displacements.Field
   similarity: tuple[float, float]
+  covered: float
 
 
 class Registrar:
@@ -177,7 +181,9 @@ class Registrar:
     )
     back = there.inverse(moving.volume.grid, back.vectors)
     before, after = (float(value) for value in found['similarity'])
-    return Registration(there, back, (before, after))
+    return Registration(
+      there, back, (before, after), _covered(fixed_grid, fixed.volume.grid)
+    )
 
   def export(self, path: pathlib.Path) -> None:
     """Writes the network as `samcl.export` says.
@@ -270,3 +276,9 @@ def _spec(
   spec = specs.parse({'name': name, **fields, 'root': root}, 0)
   known = learn2reg.LEARN2REG if spec.format == 'learn2reg' else {}
   return spec.with_defaults(known.get(spec.dataset or name, {}))
+
+
+def _covered(grid: grids.Grid, image: grids.Grid) -> float:
+  """The share of an image's voxels that lie on the network's grid."""
+  seen = grids.Volume(np.ones(grid.shape, np.uint8), grid.affine)
+  return float(grids.resample(seen, image, 0).data.mean())

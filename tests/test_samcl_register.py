@@ -302,6 +302,7 @@ def test_what_the_binary_leaves(registered):
   summary = json.loads((registered / 'one' / 'summary.json').read_text())
   assert summary['dice']['before'] == 1 and summary['dice']['after'] < 1
   assert set(summary['dice_per_label']) == {'1', '2'}
+  assert summary['covered'] == 1
   assert summary['tre_mm']['before'] == 0 and summary['tre_mm']['after'] > 0
   field = volumes.load_displacement(registered / 'one' / 'displacement.nii.gz')
   displacement = displacements.Field(field.data, field.grid)
@@ -554,3 +555,18 @@ def test_names_that_a_task_cannot_tell_apart(network, tmp_path):
     network.register(
       scans.load(fixed), scans.load(moving), task='abdomen_mr_ct'
     )
+
+
+def test_what_the_network_does_not_see_is_said(tmp_path, capsys):
+  """16^3 voxels of 3 mm, of an image of 100 x 108 x 88 mm."""
+  workdir = workdirs.write_registration(
+    tmp_path / 'run', **{'tasks.brain_mr.spacing': (3.0, 3.0, 3.0)}
+  )
+  network = registrar.Registrar.load(workdir)
+  wanted = np.prod(3.0 * np.array(network.shape) / (100, 108, 88))
+  fixed, moving, _ = _pair(tmp_path)
+  job = pair_jobs.create(tmp_path / 'out', fixed, moving, {})
+  settings = pair_jobs.Settings(task='brain_mr')
+  summary = pair_jobs.execute(job, network, settings)
+  assert summary['covered'] == pytest.approx(wanted, rel=0.15)
+  assert '% of the fixed image seen' in capsys.readouterr().out

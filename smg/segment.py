@@ -59,7 +59,9 @@ if __name__ == '__main__':
       ),
       'overlay': app.Option('Also NAME_overlay.png, to look at.', False),
       'flips': app.Option(
-        'Average over all flips of the image: slower, a little better.', False
+        'Average with the image mirrored, left for right: twice the time, a '
+        'little better.',
+        False,
       ),
       'index': app.Option('Which volume of 4-D files, from 0.', -1),
       'device': app.DEVICE,

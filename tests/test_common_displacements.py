@@ -172,3 +172,27 @@ def test_a_transform_file_of_itk(tmp_path):
   for point in np.array([[0.0, 1, 2], [-2, 1.5, -0.7]]):
     moved = np.array(transform.TransformPoint((point * flip).tolist())) * flip
     np.testing.assert_allclose(moved, field.move(point), atol=1e-6)
+
+
+def test_slabs_change_nothing(monkeypatch):
+  grid = grids.Grid((11, 7, 5), _affine('oblique', (11, 7, 5)))
+  other = grids.Grid((9, 8, 6), _affine('anisotropic', (9, 8, 6)))
+  field = displacements.Field(_smooth(grid), grid)
+  image = grids.Volume(_smooth(other)[..., 0], other.affine)
+
+  def found() -> list[np.ndarray]:
+    return [
+      field.determinant(),
+      field.warp(image).data,
+      field.then(field).vectors,
+      field.on(other).vectors,
+      field.inverse(other).vectors,
+    ]
+
+  whole = found()
+  monkeypatch.setattr(displacements, '_SLAB', 80)  # two planes of 35 voxels
+  parts = found()
+  for a, b in zip(whole[:-1], parts[:-1], strict=True):
+    np.testing.assert_array_equal(a, b)
+  # Every slab goes on until it has converged.
+  np.testing.assert_allclose(whole[-1], parts[-1], atol=0.03)

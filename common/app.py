@@ -237,7 +237,7 @@ def _require_device(device: str) -> None:
   try:
     jax.devices()
   except RuntimeError as error:
-    reason = ' '.join(str(error).split())[:120]
+    reason = errors.in_one_line(error)
     _fail(f'--device={device}: not found ({reason}), allowed: auto, cpu')
 
 

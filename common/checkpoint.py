@@ -82,7 +82,7 @@ class Checkpoints:
     except Exception as error:
       # tensorstore reports a full disk as a ValueError, the rest as OSError.
       self._remove_partial()
-      reason = ' '.join(str(error).split())[:200]
+      reason = errors.in_one_line(error)
       raise errors.InputError(
         f'{partial.parent}: checkpoint of step {step} not written ({reason}); '
         f'kept: {self.steps() or "none"}. Free some space and start again.'
@@ -128,7 +128,7 @@ class Checkpoints:
       try:
         return self._load(step, state)
       except Exception as error:  # whatever a damaged file makes orbax raise
-        reason = ' '.join(str(error).split())[:120]
+        reason = errors.in_one_line(error)
         self._say(
           f'checkpoint {self._folder / f"{_PREFIX}{step}"} is damaged '
           f'({reason}); falling back to the previous one'

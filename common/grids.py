@@ -131,6 +131,12 @@ def transpose(volume: Volume, axes: tuple[int, int, int]) -> Volume:
   return Volume(data, volume.affine[:, columns])
 
 
+def covered(image: Grid, grid: Grid) -> float:
+  """The share of the voxels of `image` whose centre lies on `grid`."""
+  there = Volume(np.ones(grid.shape, np.uint8), grid.affine)
+  return float(resample(there, image, 0).data.mean())
+
+
 def restore(
   data: np.ndarray, grid: Grid, like: Volume, order: int, *, fill: float = 0.0
 ) -> Volume:

@@ -110,7 +110,7 @@ def _read(path: pathlib.Path) -> tuple[str, np.ndarray]:
     with Image.open(path, formats=['PNG']) as image:
       mode, data = image.mode, np.asarray(image)
   except _READ_ERRORS as error:
-    reason = ' '.join(str(error).split())[:120] or type(error).__name__
+    reason = errors.in_one_line(error)
     raise errors.InputError(
       f'{path}: file: found no readable PNG ({reason}), allowed a whole .png'
     ) from error

@@ -17,7 +17,6 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from common import (
@@ -182,7 +181,7 @@ class Registrar:
     back = there.inverse(moving.volume.grid, back.vectors)
     before, after = (float(value) for value in found['similarity'])
     return Registration(
-      there, back, (before, after), _covered(fixed_grid, fixed.volume.grid)
+      there, back, (before, after), grids.covered(fixed.volume.grid, fixed_grid)
     )
 
   def export(self, path: pathlib.Path) -> None:
@@ -276,9 +275,3 @@ def _spec(
   spec = specs.parse({'name': name, **fields, 'root': root}, 0)
   known = learn2reg.LEARN2REG if spec.format == 'learn2reg' else {}
   return spec.with_defaults(known.get(spec.dataset or name, {}))
-
-
-def _covered(grid: grids.Grid, image: grids.Grid) -> float:
-  """The share of an image's voxels that lie on the network's grid."""
-  seen = grids.Volume(np.ones(grid.shape, np.uint8), grid.affine)
-  return float(grids.resample(seen, image, 0).data.mean())

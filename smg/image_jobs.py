@@ -74,7 +74,11 @@ def execute(
     InputError: the only image cannot be used.
   """
   files.require_apart(
-    (out / name for path in images for name in _names(path, network, settings)),
+    (
+      out / name
+      for path in images
+      for name in _names(path, network, settings).values()
+    ),
     images,
   )
   rows, failed, start = [], [], time.monotonic()
@@ -116,21 +120,20 @@ def _segment(
     path, site=settings.site, index=settings.index, flips=settings.flips
   )
   spec, name = network.spec(settings.site), files.stem(path)
-  label, *others = (out / x for x in _names(path, network, settings))
+  names = _names(path, network, settings)
   data = found.label.data
-  if settings.probabilities:
-    volumes.save_volume(
-      others.pop(0), found.probabilities.data, like=found.probabilities
-    )
-  if settings.overlay:
-    _draw(others.pop(0), found, spec, name)
+  if 'probabilities' in names:
+    maps = found.probabilities
+    volumes.save_volume(out / names['probabilities'], maps.data, like=maps)
+  if 'overlay' in names:
+    _draw(out / names['overlay'], found, spec, name)
   if spec.format == 'png':
-    rasters.save_label(label, data[..., 0])
+    rasters.save_label(out / names['label'], data[..., 0])
   else:
-    volumes.save_volume(label, data, like=found.label)
+    volumes.save_volume(out / names['label'], data, like=found.label)
   size = float(np.prod(found.label.grid.spacing))
   unit, size = ('px', 1.0) if spec.format == 'png' else ('ml', size / 1000)
-  covered = round(float((found.probabilities.data.sum(axis=-1) > 0).mean()), 3)
+  covered = round(found.covered, 3)
   counts = {value: int((data == value).sum()) for value in found.values}
   return [
     (name, value, count, f'{count * size:.4f}', unit, covered)
@@ -140,14 +143,15 @@ def _segment(
 
 def _names(
   path: pathlib.Path, network: segmenter.Segmenter, settings: Settings
-) -> list[str]:
-  """Of the files that an image leaves: label, probabilities, overlay."""
+) -> dict[str, str]:
+  """Of the files that an image leaves, by what they hold."""
   name, is_png = files.stem(path), network.spec(settings.site).format == 'png'
-  return [
-    path.name if is_png else f'{name}.nii.gz',
-    *([f'{name}_probabilities.nii.gz'] if settings.probabilities else []),
-    *([f'{name}_overlay.png'] if settings.overlay else []),
-  ]
+  names = {'label': path.name if is_png else f'{name}.nii.gz'}
+  if settings.probabilities:
+    names['probabilities'] = f'{name}_probabilities.nii.gz'
+  if settings.overlay:
+    names['overlay'] = f'{name}_overlay.png'
+  return names
 
 
 def _draw(

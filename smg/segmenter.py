@@ -44,6 +44,7 @@ class Segmentation:
     probabilities: (x, y, z, 1 + classes), float32, 0 throughout beyond the
       network's grid.
     values: that labels have in the site's files, of each class.
+    covered: share of the image that the network saw.
     image: what the network saw, (n, *s, c) in [0, 1], and `found`, the class
       numbers there, (n, *s).
   """
@@ -51,6 +52,7 @@ class Segmentation:
   label: grids.Volume
   probabilities: grids.Volume
   values: tuple[int, ...]
+  covered: float
   image: np.ndarray
   found: np.ndarray
 
@@ -178,6 +180,7 @@ class Segmenter:
       ),
       probabilities=probabilities,
       values=tuple(prepared.to_file_values(classes[1:]).tolist()),
+      covered=grids.covered(prepared.original.grid, prepared.grid),
       image=prepared.image,
       found=classes[shares.argmax(axis=-1)],
     )

@@ -191,6 +191,14 @@ def test_png_in_png_out(tmp_path):
   assert label.shape == (30, 22)
   assert {100, 255} <= set(np.unique(label)) <= {0, 100, 255}
   assert (out / 'a_overlay.png').exists()
+  # Left and right of a png are its columns.
+  mirrored = Image.fromarray(data.clip(0, 255).astype(np.uint8)[:, ::-1])
+  mirrored.save(tmp_path / 'b.png')
+  one, other = (
+    network.segment(tmp_path / f'{x}.png', flips=True).probabilities.data
+    for x in 'ab'
+  )
+  np.testing.assert_allclose(other[:, ::-1], one, atol=1e-4)
   assert ',px,1.0\n' in (out / 'volumes.csv').read_text()
 
 

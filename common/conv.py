@@ -5,21 +5,28 @@ slower than its 2-D one. A 3-D cross-correlation is a sum over the depth taps of
 2-D ones; with the taps laid side by side in channels it is a single one. Where
 that has many channels, minimal filtering along depth needs fewer products:
 m + k - 1 for m planes instead of m k (Winograd, 1980; Lavin & Gray, "Fast
-algorithms for convolutional neural networks", CVPR 2016).
+algorithms for convolutional neural networks", CVPR 2016). Where there are fewer
+voxels than weights, all taps side by side make it one matrix product.
 """
 
+from collections.abc import Sequence
 import functools
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import planes
+
 # Where the polynomials of minimal filtering are evaluated, and infinity: more
 # points, or larger ones, cost precision; these keep a relative error of 3e-6.
 _POINTS = (0, 1, -1, 2, -2, 1 / 2, -1 / 2)
 # Channels of the taps side by side from which it is faster, as measured.
 _MANY_CHANNELS = 48
+# Voxels up to which all taps are better laid side by side.
+_FEW_VOXELS = 64
 # Features up to which the taps are better laid side by side in the result.
 _FEW_FEATURES = 4
 
@@ -46,7 +53,7 @@ def conv(
     return conv3d(x, kernel, bias, stride=stride)
   if x.ndim != 4:
     raise ValueError(f'x: found shape {x.shape}, allowed (b, *s, c)')
-  y = _in_plane(x, kernel, stride)
+  y = planes.correlate(x, kernel, stride)
   return y if bias is None else y + bias.reshape((1,) * 3 + (-1,))
 
 
@@ -81,6 +88,8 @@ def conv3d(
 def _on_cpu(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   """The fastest of the forms below for these sizes."""
   k, c, features = kernel.shape[0], *kernel.shape[-2:]
+  if math.prod(x.shape[1:4]) <= _FEW_VOXELS:
+    return _by_patches(x, kernel, stride)
   if stride == 1 and features <= _FEW_FEATURES:
     return _by_taps_of_result(x, kernel)
   precise = x.dtype.itemsize >= 4 and 3 <= k <= len(_POINTS)
@@ -100,35 +109,37 @@ def _native(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   )
 
 
-def _in_plane(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-  half = kernel.shape[0] // 2
-  return jax.lax.conv_general_dilated(
-    x,
-    kernel,
-    (stride, stride),
-    [(half, half)] * 2,
-    dimension_numbers=('NYZC', 'YZIO', 'NYZC'),
-  )
+def _taken(x: jax.Array, size: int, stride: int, axis: int) -> list[jax.Array]:
+  """What each tap of a kernel sees along one axis, zeros beyond the border."""
+  half, num = size // 2, -(-x.shape[axis] // stride)
+  widths = [(0, 0)] * x.ndim
+  widths[axis] = (half, half)
+  padded = jnp.pad(x, widths)
+  return [
+    jax.lax.slice_in_dim(
+      padded, i, i + (num - 1) * stride + 1, stride=stride, axis=axis
+    )
+    for i in range(size)
+  ]
+
+
+def _by_patches(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+  """One matrix product, which reads a kernel larger than the image once."""
+  for axis in (3, 2, 1):
+    x = jnp.concatenate(_taken(x, kernel.shape[0], stride, axis), axis=-1)
+  return x @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def _by_taps(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-  k, half = kernel.shape[0], kernel.shape[0] // 2
-  b, n = x.shape[:2]
-  n_out = -(-n // stride)
-  padded = jnp.pad(x, ((0, 0), (half, half), (0, 0), (0, 0), (0, 0)))
-  taps = [
-    jax.lax.slice_in_dim(
-      padded, i, i + (n_out - 1) * stride + 1, stride=stride, axis=1
-    )
-    for i in range(k)
-  ]
-  stacked = jnp.concatenate(taps, axis=-1)
-  stacked = stacked.reshape(b * n_out, *stacked.shape[2:])
+  k = kernel.shape[0]
+  stacked = jnp.concatenate(_taken(x, k, stride, axis=1), axis=-1)
+  b, n, *plane, _ = stacked.shape
+  stacked = stacked.reshape(b * n, *plane, -1)
   # (k, k, k, c, f) -> (k, k, k c, f), tap-major as the channels are.
   flat = jnp.moveaxis(kernel, 0, 2)
   flat = flat.reshape(k, k, k * kernel.shape[3], kernel.shape[4])
-  y = _in_plane(stacked, flat, stride)
-  return y.reshape(b, n_out, *y.shape[1:])
+  y = planes.correlate(stacked, flat, stride)
+  return y.reshape(b, n, *y.shape[1:])
 
 
 def _by_taps_of_result(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -136,7 +147,7 @@ def _by_taps_of_result(x: jax.Array, kernel: jax.Array) -> jax.Array:
   k, half = kernel.shape[0], kernel.shape[0] // 2
   b, n, *plane, c = x.shape
   flat = jnp.moveaxis(kernel, 0, 3).reshape(k, k, c, -1)
-  y = _in_plane(x.reshape(b * n, *plane, c), flat)
+  y = planes.correlate(x.reshape(b * n, *plane, c), flat)
   y = y.reshape(b, n, *plane, k, -1)
   y = jnp.pad(y, ((0, 0), (half, half)) + ((0, 0),) * 4)
   return sum(y[:, i : i + n, ..., i, :] for i in range(k))
@@ -148,26 +159,30 @@ def _by_filters(x: jax.Array, kernel: jax.Array) -> jax.Array:
   m = min(4, len(_POINTS) + 2 - k)
   b, n, *plane, c = x.shape
   num, half = -(-n // m), k // 2
-  of_input, of_kernel, of_output = (
-    jnp.asarray(matrix, x.dtype) for matrix in _filters(m, k)
-  )
+  of_input, of_kernel, of_output = _filters(m, k)
   padded = jnp.pad(
     x, ((0, 0), (half, num * m - n + half), (0, 0), (0, 0), (0, 0))
   )
-  tiles = jnp.stack(
-    [
-      jax.lax.slice_in_dim(padded, i, i + (num - 1) * m + 1, stride=m, axis=1)
-      for i in range(m + k - 1)
-    ]
+  taken = [
+    jax.lax.slice_in_dim(padded, i, i + (num - 1) * m + 1, stride=m, axis=1)
+    for i in range(m + k - 1)
+  ]
+  tiles = [_combine(row, taken).reshape(b * num, *plane, c) for row in of_input]
+  kernels = jnp.tensordot(jnp.asarray(of_kernel, x.dtype), kernel, 1)
+  products = [
+    planes.correlate(*pair) for pair in zip(tiles, kernels, strict=True)
+  ]
+  y = jnp.stack([_combine(row, products) for row in of_output], axis=1)
+  return y.reshape(b, num * m, *y.shape[2:])[:, :n]
+
+
+def _combine(weights: np.ndarray, terms: Sequence[jax.Array]) -> jax.Array:
+  """Weighted sum, written out: one loop over memory and no product by zero."""
+  return sum(
+    float(weight) * term
+    for weight, term in zip(weights, terms, strict=True)
+    if weight
   )
-  tiles = jnp.tensordot(of_input, tiles, 1).reshape(-1, b * num, *plane, c)
-  kernels = jnp.tensordot(of_kernel, kernel, 1)
-  products = jnp.stack(
-    [_in_plane(*pair) for pair in zip(tiles, kernels, strict=True)]
-  )
-  y = jnp.tensordot(of_output, products, 1)
-  y = jnp.moveaxis(y.reshape(m, b, num, *y.shape[2:]), 0, 2)
-  return y.reshape(b, num * m, *y.shape[3:])[:, :n]
 
 
 @functools.cache

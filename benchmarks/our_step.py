@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from common import memory, methods, optim, train_state
+from common import execution, memory, methods, optim, train_state
 from common import problem as problem_lib
 from samcl import lku_net, losses
 
@@ -70,11 +70,9 @@ def make_run(
     'adam', schedule=optax.constant_schedule(1e-4), weight_decay=1e-5
   )
   chosen = methods.get(method)
-  step = chosen.make_step(
-    problem.loss, tx, methods.Settings(accumulate=accumulate)
+  step = execution.compiled(
+    chosen.make_step(problem.loss, tx, methods.Settings(accumulate=accumulate))
   )
-  if jax.default_backend() != 'cpu':
-    step = jax.jit(step, donate_argnums=0)
   held = memory.create_memory(batch, capacity) if chosen.memory else None
   state = [train_state.create_state(problem.params, tx, held)]
 

@@ -160,13 +160,10 @@ def _by_filters(x: jax.Array, kernel: jax.Array) -> jax.Array:
   b, n, *plane, c = x.shape
   num, half = -(-n // m), k // 2
   of_input, of_kernel, of_output = _filters(m, k)
-  padded = jnp.pad(
-    x, ((0, 0), (half, num * m - n + half), (0, 0), (0, 0), (0, 0))
-  )
-  taken = [
-    jax.lax.slice_in_dim(padded, i, i + (num - 1) * m + 1, stride=m, axis=1)
-    for i in range(m + k - 1)
-  ]
+  x = jnp.pad(x, ((0, 0), (0, num * m - n), (0, 0), (0, 0), (0, 0)))
+  # Split, not sliced: transposed it is one concatenation, not a sum of m.
+  own = jax.lax.split(x.reshape(b, num, m, *plane, c), [1] * m, axis=2)
+  taken = [_of_tile(own, i - half) for i in range(m + k - 1)]
   tiles = [_combine(row, taken).reshape(b * num, *plane, c) for row in of_input]
   kernels = jnp.tensordot(jnp.asarray(of_kernel, x.dtype), kernel, 1)
   products = [
@@ -174,6 +171,14 @@ def _by_filters(x: jax.Array, kernel: jax.Array) -> jax.Array:
   ]
   y = jnp.stack([_combine(row, products) for row in of_output], axis=1)
   return y.reshape(b, num * m, *y.shape[2:])[:, :n]
+
+
+def _of_tile(own: Sequence[jax.Array], i: int) -> jax.Array:
+  """Plane i of every tile, which before 0 and after m is a neighbour's."""
+  tile, plane = divmod(i, len(own))
+  widths = [(0, 0, 0)] * own[0].ndim
+  widths[1] = (-tile, tile, 0)
+  return jax.lax.pad(own[plane], jnp.zeros((), own[plane].dtype), widths)
 
 
 def _combine(weights: np.ndarray, terms: Sequence[jax.Array]) -> jax.Array:

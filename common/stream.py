@@ -12,7 +12,16 @@ import numpy as np
 import optax
 import tqdm
 
-from common import checkpoint, cost, errors, feed, methods, metric_log, rng
+from common import (
+  checkpoint,
+  cost,
+  errors,
+  execution,
+  feed,
+  methods,
+  metric_log,
+  rng,
+)
 from common import plan as plan_lib
 from common import problem as problem_lib
 from common import train_state as ts
@@ -110,7 +119,7 @@ class Stream:
   def _build(self, settings):
     """Step and probe of the method."""
     loss = self._problem.loss
-    step = _compiled(self._method.make_step(loss, self._tx, settings))
+    step = execution.compiled(self._method.make_step(loss, self._tx, settings))
     return step, self._method.make_probe(loss, settings)
 
   def _start(self) -> tuple[ts.TrainState, plan_lib.Position]:
@@ -269,14 +278,6 @@ class _Losses:
           )
       self.last = float(next(iter(totals.values())))
     self._waiting.clear()
-
-
-def _compiled(step: ts.StepFn) -> ts.StepFn:
-  # On CPU the pieces of a step are compiled one by one: SAMCL's would hold
-  # six copies of the gradient, a minute and more to compile.
-  if jax.default_backend() == 'cpu':
-    return step
-  return jax.jit(step, donate_argnums=0)
 
 
 def _progress_bar(total: int, done: int) -> tqdm.tqdm:

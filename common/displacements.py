@@ -8,6 +8,7 @@ whole-body CT has a hundred million voxels.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent import futures
 import dataclasses
 
 import numpy as np
@@ -90,22 +91,27 @@ class Field:
   ) -> 'Field':
     """The field on `grid` that undoes this one, where it does not fold.
 
-    e = -d(q + e), repeated from `start` (x, y, z, 3) or 0 until no step in a
-    slab is longer than a hundredth of a voxel, at most thirty times (Chen et
+    e = -d(q + e), repeated from `start` (x, y, z, 3) or 0 for every voxel until
+    its step is no longer than a hundredth of one, at most thirty times (Chen et
     al., "A simple fixed-point approach to invert a deformation field", Medical
     Physics 2008).
     """
     enough = _CLOSE * min(grid.spacing)
 
     def vectors(slab: slice, places: np.ndarray) -> np.ndarray:
-      found = np.zeros_like(places) if start is None else start[slab]
+      places = places.reshape(-1, 3)
+      found = np.zeros_like(places)
+      if start is not None:
+        found[:] = start[slab].reshape(-1, 3)
+      moving = np.arange(len(places))
       for _ in range(_MOST_STEPS):
-        at = places + found
-        step = self.move(at) - at + found
-        found = found - step
-        if np.abs(step).max() <= enough:
+        at = places[moving] + found[moving]
+        step = self.move(at) - places[moving]
+        found[moving] -= step
+        moving = moving[np.abs(step).max(axis=-1) > enough]
+        if not moving.size:
           break
-      return found
+      return found.reshape(-1, *grid.shape[1:], 3)
 
     return _make(grid, vectors)
 
@@ -140,10 +146,13 @@ def _sample(data: np.ndarray, voxels: np.ndarray, order: int) -> np.ndarray:
   """Values of (x, y, z) or (x, y, z, c) at voxel coordinates (..., 3)."""
   coordinates = voxels.reshape(-1, 3).T
   channels = data.reshape(*data.shape[:3], -1)
-  found = [
-    ndimage.map_coordinates(
+
+  def sample(c: int) -> np.ndarray:
+    return ndimage.map_coordinates(
       channels[..., c], coordinates, order=order, mode='nearest'
     )
-    for c in range(channels.shape[-1])
-  ]
+
+  # SciPy interpolates without holding Python's lock.
+  with futures.ThreadPoolExecutor() as pool:
+    found = list(pool.map(sample, range(channels.shape[-1])))
   return np.stack(found, axis=-1).reshape(voxels.shape[:-1] + data.shape[3:])

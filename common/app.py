@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-from importlib import metadata
 import os
 import pathlib
 import sys
@@ -212,20 +211,8 @@ _MEMORY = {
 }
 
 
-# In this order XLA's CPU programs need two thirds of the memory that they need
-# in the default one, made for more cores. A flag that XLA does not know ends
-# the process, so it is set for the releases that were looked at.
-_IN_ORDER = '--xla_cpu_enable_concurrency_optimized_scheduler=false'
-_KNOW_IN_ORDER = ('0.10', '0.11', '0.12')
-
-
 def keep_memory() -> None:
-  """Settings of compiler and allocator; for the latter starts once more."""
-  flags_of_xla = os.environ.get('XLA_FLAGS', '')
-  release = '.'.join(metadata.version('jaxlib').split('.')[:2])
-  if release in _KNOW_IN_ORDER and _IN_ORDER not in flags_of_xla:
-    # What the user sets comes last and is what counts.
-    os.environ['XLA_FLAGS'] = f'{_IN_ORDER} {flags_of_xla}'.strip()
+  """Starts the process over, once, with settings that glibc reads at start."""
   if sys.platform != 'linux' or any(name in os.environ for name in _MEMORY):
     return
   arguments = [sys.executable, *sys.orig_argv[1:]]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from common import app, errors, trainer
+from common import errors, trainer
 from configs import samcl_tiny
 from samcl import setup
 from tests import binaries
@@ -100,22 +100,3 @@ def test_help_waits_for_no_library(module):
   names = {line.rpartition('|')[2].strip() for line in done.stderr.split('\n')}
   assert 'absl.app' in names
   assert not names & {'jax', 'matplotlib', 'pandas', 'tensorboardX'}
-
-
-@pytest.mark.parametrize(
-  'release, given, expected',
-  [
-    ('0.10.2', '', [app._IN_ORDER]),
-    ('0.12.0.1', '--xla_a=1', [app._IN_ORDER, '--xla_a=1']),
-    ('0.12.0', app._IN_ORDER, [app._IN_ORDER]),
-    ('0.99.0', '--xla_a=1', ['--xla_a=1']),
-  ],
-)
-def test_the_compiler_is_told_what_it_knows(
-  monkeypatch, release, given, expected
-):
-  monkeypatch.setattr(app.metadata, 'version', lambda name: release)
-  monkeypatch.setenv('XLA_FLAGS', given)
-  monkeypatch.setenv('MALLOC_TRIM_THRESHOLD_', '1')  # as after starting over
-  app.keep_memory()
-  assert app.os.environ['XLA_FLAGS'].split() == expected

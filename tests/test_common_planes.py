@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,9 +34,10 @@ def _energy(form):
 
 
 @pytest.mark.parametrize('channels, features', SIZES)
-@pytest.mark.parametrize('size', [1, 3, 5])
+@pytest.mark.parametrize('size', [1, 3, 5, 7])
+@pytest.mark.parametrize('stride', [1, 2])
 def test_derivatives_of_any_order_are_those_of_the_native_form(
-  x64, channels, features, size
+  x64, channels, features, size, stride
 ):
   args = _case(channels, features, size)
   along = jax.tree.map(jnp.cos, args)
@@ -50,7 +53,10 @@ def test_derivatives_of_any_order_are_those_of_the_native_form(
     )(*args)
     return form(*args), value, second, third
 
-  found, expected = derivatives(planes.correlate), derivatives(_native)
+  found, expected = (
+    derivatives(functools.partial(form, stride=stride))
+    for form in (planes.correlate, _native)
+  )
   assert jax.tree.structure(found) == jax.tree.structure(expected)
   for a, b in zip(
     jax.tree.leaves(found), jax.tree.leaves(expected), strict=True

@@ -1,8 +1,8 @@
 """2-D cross-correlation with gradients that are fast on CPU as well.
 
 XLA finds the gradient of the kernel as one more convolution whose window is the
-image, and with a stride both gradients as dilated convolutions, at a quarter of
-the speed of matrix products and less. The correlation of x with a kernel and
+image, and with a stride both gradients as dilated convolutions, which matrix
+products mostly outrun several times. The correlation of x with a kernel and
 both its gradients are the three sides of one trilinear form,
 
     <y_bar, correlate(x, kernel)> = <image_gradient(y_bar, kernel), x>
@@ -20,14 +20,18 @@ from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 import jax.numpy as jnp
 
+from common import fusion
+
+# Channels from which matrix products find the kernel's gradient faster than a
+# convolution whose window is the image, as measured.
+_MANY_CHANNELS = 32
+
 
 def correlate(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   """Zero padding (k - 1) / 2: (n, y, z, c), (k, k, c, f) -> (n, y', z', f)."""
-  k, _, channels, features = kernel.shape
-  # As measured: elsewhere XLA's own gradients are as fast or faster.
-  slow = k > 1 and (channels >= 32 or features % 8)
+  k = kernel.shape[0]
   known = stride == 1 or (stride == 2 and not any(n % 2 for n in x.shape[1:3]))
-  if slow and known and jax.default_backend() == 'cpu':
+  if k > 1 and known and jax.default_backend() == 'cpu':
     return _correlation.bind(x, kernel, size=k, stride=stride)
   return _correlate(x, kernel, size=k, stride=stride)
 
@@ -59,7 +63,10 @@ def _of_image(
 def _of_kernel(
   x: jax.Array, y_bar: jax.Array, *, size: int, stride: int
 ) -> jax.Array:
-  """Gradient of the kernel, by matrix products over all pixels."""
+  """Gradient of the kernel, as it is fastest."""
+  channels, features = x.shape[-1], y_bar.shape[-1]
+  if stride == 1 and channels < _MANY_CHANNELS and features % 8 == 0:
+    return _of_window(x, y_bar, size)
   if stride == 1:
     return _of_rows(x, y_bar, size)
   blocks = _in_blocks(x)
@@ -67,7 +74,23 @@ def _of_kernel(
   products = shifted.reshape(-1, shifted.shape[-1]).T @ blocks.reshape(
     -1, blocks.shape[-1]
   )
-  return _of_blocks(products, size, x.shape[-1])
+  return _of_blocks(products, size, channels)
+
+
+def _of_window(x: jax.Array, y_bar: jax.Array, size: int) -> jax.Array:
+  """Gradient of the kernel as XLA finds it.
+
+  Its transposed copies are fenced off: what computes the two would be computed
+  in their order over memory.
+  """
+  x, y_bar = fusion.fence(x), fusion.fence(y_bar)
+  kernel = jax.ShapeDtypeStruct(
+    (size, size, x.shape[-1], y_bar.shape[-1]), x.dtype
+  )
+  transpose = jax.linear_transpose(
+    lambda k: _correlate(x, k, size=size, stride=1), kernel
+  )
+  return transpose(y_bar)[0]
 
 
 def _of_rows(x: jax.Array, y_bar: jax.Array, size: int) -> jax.Array:

@@ -114,8 +114,15 @@ def make_loss(output: ts.OutputFn, objective: ts.ObjectiveFn) -> ts.LossFn:
 
 
 def make_create_params(network: nn.Module) -> Callable[..., ts.Params]:
-  """(key, inputs) -> initial parameters; compiled once, however often asked."""
-  return jax.jit(lambda *args: network.init(*args)['params'])
+  """(key, inputs) -> initial parameters; compiled once, however often asked.
+
+  Compiled in a hurry: a loop of random bits for each parameter, run once, takes
+  LLVM half a minute to make fast.
+  """
+  return jax.jit(
+    lambda *args: network.init(*args)['params'],
+    compiler_options={'xla_backend_optimization_level': 0},
+  )
 
 
 def score(rows: Sequence[Row], metric: str) -> float:

@@ -5,7 +5,8 @@ Arrays are channels last: volumes `(b, *s, c)`, displacements `(b, *s, d)` with
 Warping is pull-back: `warped(p) = volume(p + displacement(p))`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import functools
 import itertools
 import math
 
@@ -13,6 +14,10 @@ import jax
 import jax.numpy as jnp
 
 from common import fusion, stencil
+
+# Channels from which a volume is warped slab by slab on CPU, and in how many.
+_MANY_CHANNELS = 8
+_NUM_SLABS = 4
 
 
 def identity_grid(
@@ -48,7 +53,30 @@ def warp(
     ValueError: for another `order` or `outside`.
   """
   grid = identity_grid(displacement.shape[1:-1], displacement.dtype)
-  return _sample(volume, grid[None] + displacement, order, outside)
+  sample = functools.partial(_sample, volume, order=order, outside=outside)
+  many = order == 1 and volume.shape[-1] >= _MANY_CHANNELS
+  if many and jax.default_backend() == 'cpu':
+    sample = _by_slabs(sample)
+  return sample(grid[None] + displacement)
+
+
+def _by_slabs(
+  sample: Callable[[jax.Array], jax.Array],
+) -> Callable[[jax.Array], jax.Array]:
+  """Samples slab by slab, and again for the gradient: (b, *s, d) points.
+
+  Kept from one to the other, what is read around each point would be half of
+  the memory of a registration step; slab by slab it stays in the cache.
+  """
+
+  def sampled(points: jax.Array) -> jax.Array:
+    batch, size, *rest = points.shape
+    num = math.gcd(size, _NUM_SLABS)
+    slabs = points.reshape(batch, num, size // num, *rest)
+    found = jax.lax.map(jax.checkpoint(sample), jnp.moveaxis(slabs, 1, 0))
+    return jnp.moveaxis(found, 0, 1).reshape(*points.shape[:-1], -1)
+
+  return sampled
 
 
 def sample_at(

@@ -82,3 +82,17 @@ def test_a_stride_keeps_every_second_value(x64):
     rtol=1e-12,
     atol=1e-12,
   )
+
+
+def test_a_stride_on_an_odd_number_of_pixels(x64):
+  x, kernel = _case(32, 5, 3)
+  for form in (planes.correlate, _native):
+    assert form(x[:, :5], kernel, 2).shape == (2, 3, 2, 5)
+  found, expected = (
+    jax.grad(_energy(functools.partial(form, stride=2)), argnums=(0, 1))(
+      x[:, :5], kernel
+    )
+    for form in (planes.correlate, _native)
+  )
+  for a, b in zip(found, expected, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)

@@ -98,6 +98,33 @@ def test_squarings_are_warps_within_one_voxel_and_beyond(scale):
     np.testing.assert_allclose(a, b, atol=2e-5 * np.abs(b).max())
 
 
+@pytest.mark.parametrize('shape', [(8, 5, 4), (7, 5, 4), (6, 7)])
+def test_many_channels_are_warped_as_few_are(x64, shape):
+  rng = np.random.default_rng(3)
+  volume = jnp.asarray(rng.normal(size=(2, *shape, 9)))
+  field = jnp.asarray(rng.normal(size=(2, *shape, len(shape))))
+  along = jnp.cos(volume), jnp.sin(field)
+
+  def together(volume, field):
+    return spatial.warp(volume, field)
+
+  def apart(volume, field):
+    return jnp.concatenate(
+      [together(volume[..., i : i + 3], field) for i in range(0, 9, 3)], -1
+    )
+
+  def derivatives(form):
+    forward = jax.jvp(form, (volume, field), along)
+    return forward, jax.vjp(form, volume, field)[1](forward[0] ** 2)
+
+  for a, b in zip(
+    jax.tree.leaves(derivatives(together)),
+    jax.tree.leaves(derivatives(apart)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize('outside', ['zeros', 'border'])
 def test_composition_at_points_is_that_of_the_whole_fields(outside):
   first, second = (_random(2, *SHAPE, 3, seed=seed) for seed in (0, 1))

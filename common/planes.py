@@ -12,6 +12,7 @@ so the gradients of each are the two others; as primitives that know so they can
 be differentiated to any order, forward and backward.
 """
 
+from collections.abc import Callable
 import functools
 import itertools
 
@@ -74,7 +75,7 @@ def _of_kernel(
   products = shifted.reshape(-1, shifted.shape[-1]).T @ blocks.reshape(
     -1, blocks.shape[-1]
   )
-  return _of_blocks(products, size, channels)
+  return _transpose(_to_blocks, size, x, y_bar)(products)
 
 
 def _of_window(x: jax.Array, y_bar: jax.Array, size: int) -> jax.Array:
@@ -84,13 +85,20 @@ def _of_window(x: jax.Array, y_bar: jax.Array, size: int) -> jax.Array:
   in their order over memory.
   """
   x, y_bar = fusion.fence(x), fusion.fence(y_bar)
-  kernel = jax.ShapeDtypeStruct(
-    (size, size, x.shape[-1], y_bar.shape[-1]), x.dtype
-  )
-  transpose = jax.linear_transpose(
-    lambda k: _correlate(x, k, size=size, stride=1), kernel
-  )
-  return transpose(y_bar)[0]
+  correlate_x = functools.partial(_correlate, x, size=size, stride=1)
+  return _transpose(correlate_x, size, x, y_bar)(y_bar)
+
+
+def _transpose(
+  linear: Callable[[jax.Array], jax.Array],
+  size: int,
+  x: jax.Array,
+  y_bar: jax.Array,
+) -> Callable[[jax.Array], jax.Array]:
+  """The transpose of a linear function of the kernel from x to y_bar."""
+  shape = size, size, x.shape[-1], y_bar.shape[-1]
+  transpose = jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, x.dtype))
+  return lambda bar: transpose(bar)[0]
 
 
 def _of_rows(x: jax.Array, y_bar: jax.Array, size: int) -> jax.Array:
@@ -160,43 +168,18 @@ def _to_blocks(kernel: jax.Array) -> jax.Array:
   return kernel.transpose(0, 2, 5, 1, 3, 4).reshape(-1, 4 * channels)
 
 
-def _of_blocks(products: jax.Array, size: int, channels: int) -> jax.Array:
-  """(blocks f, 4 c) -> (k, k, c, f), the transpose of `_to_blocks`."""
-  num, start = (size + 1) // 2, _offset(size)
-  taps = products.reshape(num, num, -1, 2, 2, channels)
-  taps = taps.transpose(0, 3, 1, 4, 5, 2).reshape(
-    2 * num, 2 * num, channels, -1
-  )
-  return taps[start : start + size, start : start + size]
-
-
-def _shape_of_result(x, kernel, *, size, stride):
-  del size
-  n, y, z, _ = x.shape
-  shape = n, y // stride, z // stride, kernel.shape[3]
-  return jax.core.ShapedArray(shape, x.dtype)
-
-
-def _shape_of_image(y_bar, kernel, *, size, stride):
-  del size
-  n, y, z, _ = y_bar.shape
-  shape = n, y * stride, z * stride, kernel.shape[2]
-  return jax.core.ShapedArray(shape, y_bar.dtype)
-
-
-def _shape_of_kernel(x, y_bar, *, size, stride):
-  del stride
-  shape = size, size, x.shape[3], y_bar.shape[3]
-  return jax.core.ShapedArray(shape, x.dtype)
-
-
-def _bilinear(name, function, shape, to_first, to_second) -> core.Primitive:
+def _bilinear(name, function, to_first, to_second) -> core.Primitive:
   """A primitive that is linear in each of its two arguments.
 
   `to_first(cotangent, second)` and `to_second(cotangent, first)` are its
   transposes.
   """
   primitive = core.Primitive(name)
+
+  def shape(*args, **sizes):
+    result = jax.eval_shape(functools.partial(function, **sizes), *args)
+    return jax.core.ShapedArray(result.shape, result.dtype)
+
   primitive.def_impl(jax.jit(function, static_argnames=('size', 'stride')))
   primitive.def_abstract_eval(shape)
   mlir.register_lowering(
@@ -219,21 +202,18 @@ def _bilinear(name, function, shape, to_first, to_second) -> core.Primitive:
 _correlation = _bilinear(
   'correlation',
   _correlate,
-  _shape_of_result,
   lambda bar, kernel, **sizes: _image_gradient.bind(bar, kernel, **sizes),
   lambda bar, x, **sizes: _kernel_gradient.bind(x, bar, **sizes),
 )
 _image_gradient = _bilinear(
   'correlation_image_gradient',
   _of_image,
-  _shape_of_image,
   lambda bar, kernel, **sizes: _correlation.bind(bar, kernel, **sizes),
   lambda bar, y_bar, **sizes: _kernel_gradient.bind(bar, y_bar, **sizes),
 )
 _kernel_gradient = _bilinear(
   'correlation_kernel_gradient',
   _of_kernel,
-  _shape_of_kernel,
   lambda bar, y_bar, **sizes: _image_gradient.bind(y_bar, bar, **sizes),
   lambda bar, x, **sizes: _correlation.bind(x, bar, **sizes),
 )

@@ -19,7 +19,7 @@ def _leave_holes(num: int = 2000) -> bytearray:
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
-@pytest.mark.parametrize('limit_mib, is_trimmed', [(20, True), (2000, False)])
+@pytest.mark.parametrize('limit_mib, is_trimmed', [(20, True), (2**30, False)])
 def test_a_step_hands_back_what_is_free_if_it_is_much(
   monkeypatch, limit_mib, is_trimmed
 ):

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from common import heap, tree
 from common import train_state as ts
-from common import tree
 from common.rules import samples
 
 
@@ -30,7 +30,9 @@ def make_gradient(loss_fn: ts.LossFn) -> ts.GradFn:
     (_, metrics), grads = differentiate(params, batch, key)
     return grads, metrics
 
-  return gradient
+  if jax.default_backend() != 'cpu':
+    return gradient
+  return lambda *args: heap.settled(gradient(*args))
 
 
 def accumulate(grad_fn: ts.GradFn) -> ts.GradFn:
@@ -60,10 +62,13 @@ def accumulate(grad_fn: ts.GradFn) -> ts.GradFn:
 def make_apply(
   tx: optax.GradientTransformation,
 ) -> Callable[[ts.TrainState, ts.Params], tuple[ts.TrainState, ts.Metrics]]:
-  """(state, gradient) -> the state after one optimizer update, and norms."""
+  """(state, gradient) -> the state after one optimizer update, and norms.
+
+  The optimizer's state is donated: the one before the update is gone.
+  """
   tx = optax.with_extra_args_support(tx)
 
-  @jax.jit
+  @functools.partial(jax.jit, donate_argnums=1)
   def move(params, opt_state, grads, step):
     updates, opt_state = tx.update(grads, opt_state, params, step=step)
     norms = {

@@ -203,10 +203,8 @@ def _unknown_config(found: str) -> str:
 
 # Large arrays come and go with every step; without these glibc hands their
 # pages back and takes them anew each time, a quarter of the time of a CPU step.
-# One arena, as others end at 64 MB and ask the system for all that is larger.
 _MEMORY = {
   'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1',
-  'MALLOC_ARENA_MAX': '1',
   'MALLOC_MMAP_MAX_': '0',
   'MALLOC_TRIM_THRESHOLD_': str(2**34),
   'MALLOC_TOP_PAD_': str(2**28),

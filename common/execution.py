@@ -1,7 +1,11 @@
 """How a step is run: compiled as a whole on accelerators, in pieces on CPU."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 
+from common import heap
 from common import train_state as ts
 
 
@@ -14,3 +18,17 @@ def compiled(step: ts.StepFn) -> ts.StepFn:
   if jax.default_backend() == 'cpu':
     return step
   return jax.jit(step, donate_argnums=0)
+
+
+def piece(
+  function: Callable[..., Any], *, donate_argnums: int | tuple[int, ...] = ()
+) -> Callable[..., Any]:
+  """A part of a step, compiled; inside a compiled step this does nothing.
+
+  On CPU it is waited for, and what it leaves in the heap goes back: a program
+  is given its memory when it is called, though the one before it still has its.
+  """
+  program = jax.jit(function, donate_argnums=donate_argnums)
+  if jax.default_backend() != 'cpu':
+    return program
+  return lambda *args: heap.settled(program(*args))

@@ -9,15 +9,14 @@ import jax
 
 # What may lie free below the top of the heap, bytes. Pages that are taken anew
 # cost time, so the holes that small arrays leave are kept.
-_HOLES = 2**27
+_HOLES = 2**26
 
 
 def settled(tree: Any) -> Any:
   """Waits for what computes `tree`; then holes in the heap go back.
 
-  A program is given its memory when it is called, while the one before it still
-  has its own, and between programs small arrays break up what the next large
-  one needs. The top of the heap stays: the next program fits in there.
+  Between programs small arrays break up the room that the next large one needs.
+  The top of the heap stays: the next program fits in there.
   """
   jax.block_until_ready(tree)
   _make_give_back()()

@@ -2,7 +2,7 @@
 
 Each piece is compiled by itself, so a step that needs the gradient many times,
 as SAMCL's does, compiles it once per batch shape even where the step as a whole
-is not compiled; inside a compiled step the inner `jax.jit` does nothing.
+is not compiled; see `execution.piece`.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from common import heap, tree
+from common import execution, tree
 from common import train_state as ts
 from common.rules import samples
 
@@ -25,14 +25,12 @@ def make_gradient(loss_fn: ts.LossFn) -> ts.GradFn:
   """
   differentiate = jax.value_and_grad(loss_fn, has_aux=True)
 
-  @jax.jit
+  @execution.piece
   def gradient(params, batch, key):
     (_, metrics), grads = differentiate(params, batch, key)
     return grads, metrics
 
-  if jax.default_backend() != 'cpu':
-    return gradient
-  return lambda *args: heap.settled(gradient(*args))
+  return gradient
 
 
 def accumulate(grad_fn: ts.GradFn) -> ts.GradFn:
@@ -41,7 +39,7 @@ def accumulate(grad_fn: ts.GradFn) -> ts.GradFn:
   A loss that pools over its batch, as soft Dice does, then pools within each
   sample: a large organ in one case no longer drowns a small one in another.
   """
-  add = jax.jit(tree.add, donate_argnums=0)
+  add = execution.piece(tree.add, donate_argnums=0)
 
   def accumulated(params, batch, key):
     num = tree.num_items(batch)
@@ -68,7 +66,7 @@ def make_apply(
   """
   tx = optax.with_extra_args_support(tx)
 
-  @functools.partial(jax.jit, donate_argnums=1)
+  @functools.partial(execution.piece, donate_argnums=1)
   def move(params, opt_state, grads, step):
     updates, opt_state = tx.update(grads, opt_state, params, step=step)
     norms = {

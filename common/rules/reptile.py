@@ -6,10 +6,8 @@ interpolation descends sum_i L_i - (a/2) sum_{j<i} <grad L_i, grad L_j>: it asks
 the gradients of successive samples to agree.
 """
 
-import jax
-
+from common import execution, tree
 from common import train_state as ts
-from common import tree
 from common.rules import samples
 
 
@@ -32,7 +30,7 @@ def interpolate(step: ts.StepFn, *, beta: float) -> ts.StepFn:
   if beta == 1:
     return step
 
-  mix = jax.jit(lambda start, end: tree.interpolate(start, end, beta))
+  mix = execution.piece(lambda start, end: tree.interpolate(start, end, beta))
 
   def interpolated(state, batch, key):
     start = state.params

@@ -6,8 +6,8 @@ Foret et al., ICLR 2021; adaptive form: Kwon et al., ICML 2021.
 import jax
 import jax.numpy as jnp
 
+from common import execution, tree
 from common import train_state as ts
-from common import tree
 
 
 def perturbation(
@@ -44,7 +44,7 @@ def sharpness_aware(
   if rho == 0:
     return grad_fn
 
-  @jax.jit
+  @execution.piece
   def climb(params, grads):
     e = perturbation(params, grads, rho=rho, adaptive=adaptive)
     return tree.add(params, e)

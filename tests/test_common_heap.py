@@ -20,6 +20,13 @@ class _Function:
     return self._function(*args)
 
 
+@pytest.fixture(autouse=True)
+def _a_library_for_each_test():
+  heap._make_give_back.cache_clear()
+  yield
+  heap._make_give_back.cache_clear()
+
+
 def _resident_mib() -> int:
   pages = pathlib.Path('/proc/self/statm').read_text().split()[1]
   return int(pages) * 4096 // 2**20
@@ -59,23 +66,22 @@ def test_the_top_of_the_heap_stays(monkeypatch):
     mallinfo2=_Function(lambda: found), malloc_trim=_Function(trims.append)
   )
   monkeypatch.setattr(heap.ctypes, 'CDLL', lambda name: libc)
-  heap._make_give_back.cache_clear()
-  try:
-    heap.settled(0)
-    found.keepcost = 850 * 2**20
-    heap.settled(0)
-  finally:
-    heap._make_give_back.cache_clear()
+  heap.settled(0)
+  found.keepcost = 850 * 2**20
+  heap.settled(0)
   assert trims == [700 * 2**20]
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
   monkeypatch.setattr(heap.ctypes, 'CDLL', lambda name: object())
-  heap._make_give_back.cache_clear()
-  try:
-    assert heap.settled({'a': 1}) == {'a': 1}
-  finally:
-    heap._make_give_back.cache_clear()
+  assert heap.settled({'a': 1}) == {'a': 1}
+
+
+def test_it_waits():
+  waited = []
+  leaf = types.SimpleNamespace(block_until_ready=lambda: waited.append(True))
+  assert heap.settled({'a': leaf}) == {'a': leaf}
+  assert waited
 
 
 def test_it_passes_through_what_is_being_traced():

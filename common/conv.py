@@ -5,8 +5,9 @@ slower than its 2-D one. A 3-D cross-correlation is a sum over the depth taps of
 2-D ones; with the taps laid side by side in channels it is a single one. Where
 that has many channels, minimal filtering along depth needs fewer products:
 m + k - 1 for m planes instead of m k (Winograd, 1980; Lavin & Gray, "Fast
-algorithms for convolutional neural networks", CVPR 2016). Where there are fewer
-voxels than weights, all taps side by side make it one matrix product.
+algorithms for convolutional neural networks", CVPR 2016); a small layer gains
+less by that than it takes longer to compile. Where there are fewer voxels than
+weights, all taps side by side make it one matrix product.
 """
 
 from collections.abc import Sequence
@@ -23,8 +24,10 @@ from common import planes
 # Where the polynomials of minimal filtering are evaluated, and infinity: more
 # points, or larger ones, cost precision; these keep a relative error of 3e-6.
 _POINTS = (0, 1, -1, 2, -2, 1 / 2, -1 / 2)
-# Channels of the taps side by side from which it is faster, as measured.
-_MANY_CHANNELS = 48
+# Channels of the taps side by side, and products of the plain form, from which
+# it is faster, as measured.
+_MANY_CHANNELS = 24
+_MANY_PRODUCTS = 2**25
 # Voxels up to which all taps are better laid side by side.
 _FEW_VOXELS = 64
 # Features up to which the taps are better laid side by side in the result.
@@ -88,12 +91,14 @@ def conv3d(
 def _on_cpu(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   """The fastest of the forms below for these sizes."""
   k, c, features = kernel.shape[0], *kernel.shape[-2:]
+  num_products = math.prod(x.shape[:4]) * kernel.size
   if math.prod(x.shape[1:4]) <= _FEW_VOXELS:
     return _by_patches(x, kernel, stride)
   if stride == 1 and features <= _FEW_FEATURES:
     return _by_taps_of_result(x, kernel)
   precise = x.dtype.itemsize >= 4 and 3 <= k <= len(_POINTS)
-  if stride == 1 and precise and k * c >= _MANY_CHANNELS:
+  large = k * c >= _MANY_CHANNELS and num_products >= _MANY_PRODUCTS
+  if stride == 1 and precise and large:
     return _by_filters(x, kernel)
   return _by_taps(x, kernel, stride)
 

@@ -48,11 +48,8 @@ def local_ncc(
   if window < 1 or window % 2 == 0:
     raise ValueError(f'window is {window!r}, allowed: odd positive integers')
   num_voxels = window ** (a.ndim - 1)
-  moments = jnp.stack([a, b, a * a, b * b, a * b], axis=-1)
-  box = np.ones(window)
-  sum_a, sum_b, sum_aa, sum_bb, sum_ab = jnp.moveaxis(
-    _separable(moments, box), -1, 0
-  )
+  moments = jnp.stack([a, b, a * a, b * b, a * b])
+  sum_a, sum_b, sum_aa, sum_bb, sum_ab = _box_sums(moments, window)
   cross = sum_ab - sum_a * sum_b / num_voxels
   variance_a = sum_aa - sum_a * sum_a / num_voxels
   variance_b = sum_bb - sum_b * sum_b / num_voxels
@@ -86,7 +83,9 @@ def gaussian_taps(sigma: float) -> np.ndarray:
 
 def gaussian_smooth(x: jax.Array, sigma: float = 1.0) -> jax.Array:
   """Truncated Gaussian over the spatial axes of (b, *s, c), zeros outside."""
-  return _separable(x, gaussian_taps(sigma))
+  for axis in range(1, x.ndim - 1):
+    x = _filter(x, gaussian_taps(sigma), axis)
+  return x
 
 
 def soft_dice(
@@ -154,14 +153,19 @@ def _derivative(field: jax.Array, axes: Sequence[int]) -> jax.Array:
   return field
 
 
-def _separable(x: jax.Array, taps: np.ndarray) -> jax.Array:
-  """Correlates every spatial axis of (b, *s, c) with `taps`, zeros outside."""
-  for axis in range(1, x.ndim - 1):
-    x = _filter(x, taps, axis)
+def _box_sums(x: jax.Array, window: int) -> jax.Array:
+  """Sums over windows around every voxel of (m, b, *s), zeros outside."""
+  for axis in range(2, x.ndim):
+    sides = [1] * x.ndim
+    sides[axis] = window
+    x = jax.lax.reduce_window(
+      x, np.zeros((), x.dtype), jax.lax.add, sides, (1,) * x.ndim, 'SAME'
+    )
   return x
 
 
 def _filter(x: jax.Array, taps: np.ndarray, axis: int) -> jax.Array:
+  """Correlates one axis with `taps`, zeros outside."""
   radius, size = len(taps) // 2, x.shape[axis]
   widths = [(0, 0)] * x.ndim
   widths[axis] = (radius, radius)

@@ -23,9 +23,11 @@ def _native(x, kernel, stride):
 )
 # Whole tiles of minimal filtering, broken ones, and few voxels.
 @pytest.mark.parametrize('shape', [(8, 6, 4), (5, 7, 6), (4, 3, 5)])
+@pytest.mark.parametrize('many_products', [0, conv._MANY_PRODUCTS])
 def test_is_the_native_convolution(
-  x64, channels, features, size, stride, shape
+  x64, monkeypatch, channels, features, size, stride, shape, many_products
 ):
+  monkeypatch.setattr(conv, '_MANY_PRODUCTS', many_products)
   rng = np.random.default_rng(size)
   x = jnp.asarray(rng.normal(size=(2, *shape, channels)))
   kernel = jnp.asarray(rng.normal(size=(size,) * 3 + (channels, features)))
@@ -49,7 +51,8 @@ def test_is_the_native_convolution(
 
 
 @pytest.mark.parametrize('size', [3, 5, 7])
-def test_minimal_filtering_keeps_single_precision(size):
+def test_minimal_filtering_keeps_single_precision(monkeypatch, size):
+  monkeypatch.setattr(conv, '_MANY_PRODUCTS', 0)
   rng = np.random.default_rng(size)
   x = jnp.asarray(rng.normal(size=(1, 9, 6, 5, 48)), jnp.float32)
   kernel = jnp.asarray(rng.normal(size=(size,) * 3 + (48, 5)), jnp.float32)

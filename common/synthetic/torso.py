@@ -15,6 +15,7 @@ WALL = 27.0  # mm from the skin to the cavity
 _VERTEBRA = 31.0  # mm from one vertebra to the next
 _RIB = 27.0  # mm from one rib to the next
 _HILUM = (40.0, -8.0, 78.0)
+_VESSEL_REACH = 24.0  # mm, half a voxel of the coarsest grid
 
 # Hounsfield units, portal-venous phase.
 CT = {
@@ -139,15 +140,21 @@ def spine(frame: Frame) -> np.ndarray:
 
 
 def lung_tree_parts(frame: Frame) -> list[solids.Part]:
-  """Vessels that branch from the hila into the lungs."""
+  """Vessels that branch from the hila into the lungs.
+
+  Farther than `_VESSEL_REACH` from a vessel a distance is only some large one.
+  """
   distance = np.full(frame.points.shape[1], 1e3, frame.points.dtype)
   near = np.flatnonzero(frame.lung < 12.0)
-  if near.size:
-    close = frame.points[:, near]
-    best = distance[near]
-    for start, end, radii in vessel_tree():
-      best = np.minimum(best, solids.tube(close, [start, end], radii))
-    distance[near] = best
+  near = near[np.argsort(frame.points[2, near])]
+  close, best = frame.points[:, near], distance[near]
+  for start, end, radii in vessel_tree():
+    margin = _VESSEL_REACH + max(radii)
+    bounds = min(start[2], end[2]) - margin, max(start[2], end[2]) + margin
+    level = slice(*np.searchsorted(close[2], bounds))
+    found = solids.tube(close[:, level], [start, end], radii)
+    best[level] = np.minimum(best[level], found)
+  distance[near] = best
   return [solids.Part('lung_vessel', distance)]
 
 

@@ -68,6 +68,7 @@ def get_config() -> config_dict.ConfigDict:
   config.loss.bending_weight = 1.0
 
   _rules.add_rules(config)
+  config.optim.lr = 2e-3
   config.ewc.weight = 1e4
   config.memory.batch_size = 1
   config.memory.num_draws = 3
@@ -75,7 +76,7 @@ def get_config() -> config_dict.ConfigDict:
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
   config.train.accumulate = True
-  config.train.num_steps = (60,)
+  config.train.num_steps = (36,)
   config.train.shift_share = 0.0
   config.train.log_every = 5
   config.train.checkpoint_every = 30

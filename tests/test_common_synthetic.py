@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from common import errors, synthetic, volumes
-from common.synthetic import abdomen, deformation, solids, tasks
+from common.synthetic import abdomen, deformation, solids, tasks, torso
 
 NAMES = ('brain_mr', 'abdomen_ct', 'lung_ct', 'abdomen_mr_ct')
 LABELLED = ('brain_mr', 'abdomen_ct', 'abdomen_mr_ct')
@@ -110,6 +110,20 @@ def test_solids_have_euclidean_distances_where_they_are_known():
   np.testing.assert_allclose(
     rod, [6.0, -1.0 - 4.0 / 3.0, np.hypot(3.0, 3.0) - 3.0], atol=1e-9
   )
+
+
+def test_distances_to_lung_vessels_are_those_to_the_nearest_one():
+  rng = np.random.default_rng(0)
+  points = rng.uniform((-150, -100, -90), (150, 100, 190), (4000, 3)).T
+  frame = torso.create_frame(points)
+  (found,) = torso.lung_tree_parts(frame)
+  nearest = solids.union(
+    *[solids.tube(points, line, radii) for *line, radii in torso.vessel_tree()]
+  )
+  close = (frame.lung < 12) & (nearest < torso._VESSEL_REACH)
+  assert 500 < close.sum() < 3500
+  np.testing.assert_allclose(found.distance[close], nearest[close], atol=1e-9)
+  assert (found.distance[~close] >= torso._VESSEL_REACH).all()
 
 
 def test_tilted_turns_right_handed():

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 import ctypes
 import functools
+import os
+import pathlib
 from typing import Any
 
 import jax
 
-# What may lie free below the top of the heap, bytes. Pages that are taken anew
-# cost time, so the holes that small arrays leave are kept.
+# By how much memory may grow before holes in it go back, bytes. To count them
+# takes a while, as do pages that are taken anew; a small step leaves few.
 _HOLES = 2**26
 
 
@@ -37,18 +39,30 @@ class _Mallinfo2(ctypes.Structure):
 
 @functools.cache
 def _make_give_back() -> Callable[[], None]:
-  """Trims the heap below its top; does nothing without glibc >= 2.33."""
+  """Trims the heap below its top, if the process has grown since it last did.
+
+  Does nothing without glibc >= 2.33 and /proc.
+  """
   try:
     libc = ctypes.CDLL(None)
     libc.mallinfo2.restype = _Mallinfo2
     trim = libc.malloc_trim
     trim.argtypes = [ctypes.c_size_t]
+    _resident()
   except (AttributeError, OSError, TypeError):
     return lambda: None
+  kept = 0
 
   def give_back() -> None:
-    found = libc.mallinfo2()
-    if found.fordblks - found.keepcost > _HOLES:
-      trim(found.keepcost)
+    nonlocal kept
+    if _resident() - kept > _HOLES:
+      trim(libc.mallinfo2().keepcost)
+      kept = _resident()
 
   return give_back
+
+
+def _resident() -> int:
+  """Bytes of this process in memory, without those of files."""
+  pages = pathlib.Path('/proc/self/statm').read_text().split()
+  return (int(pages[1]) - int(pages[2])) * os.sysconf('SC_PAGE_SIZE')

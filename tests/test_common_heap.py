@@ -57,19 +57,32 @@ def test_a_gradient_hands_back_what_is_free_if_it_is_much(
   assert len(last) == 100_000
 
 
-@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
-def test_the_top_of_the_heap_stays(monkeypatch):
-  """What is free at the top does not count, and is not handed back."""
-  trims = []
-  found = heap._Mallinfo2(fordblks=900 * 2**20, keepcost=700 * 2**20)
+def test_trimmed_when_it_has_grown_and_the_top_stays(monkeypatch):
+  # The first is only to see whether it can be read.
+  resident, trims = iter([0, 900, 400, 440, 470, 410, 450]), []
+  found = heap._Mallinfo2(keepcost=300)
   libc = types.SimpleNamespace(
     mallinfo2=_Function(lambda: found), malloc_trim=_Function(trims.append)
   )
   monkeypatch.setattr(heap.ctypes, 'CDLL', lambda name: libc)
-  heap.settled(0)
-  found.keepcost = 850 * 2**20
-  heap.settled(0)
-  assert trims == [700 * 2**20]
+  monkeypatch.setattr(heap, '_HOLES', 50)
+  monkeypatch.setattr(heap, '_resident', lambda: next(resident))
+  heap.settled(0)  # 900, then 400
+  heap.settled(0)  # 440
+  assert trims == [300]
+  found.keepcost = 350
+  heap.settled(0)  # 470, then 410
+  heap.settled(0)  # 450
+  assert trims == [300, 350]
+  assert not list(resident)
+
+
+def test_a_system_without_proc_is_left_alone(monkeypatch):
+  def missing():
+    raise OSError('no /proc')
+
+  monkeypatch.setattr(heap, '_resident', missing)
+  assert heap.settled({'a': 1}) == {'a': 1}
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):

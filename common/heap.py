@@ -9,13 +9,13 @@ from typing import Any
 
 import jax
 
-# By how much memory may grow before holes in it go back, bytes. To count them
+# By how much memory may grow before holes in it go back, bytes. To look for them
 # takes a while, as do pages that are taken anew; a small step leaves few.
 _HOLES = 2**26
 
 
 def settled(tree: Any) -> Any:
-  """Waits for what computes `tree`; then holes in the heap go back.
+  """Waits for what computes `tree`; if memory grew, holes in the heap go back.
 
   Between programs small arrays break up the room that the next large one needs.
   The top of the heap stays: the next program fits in there.

@@ -76,7 +76,7 @@ def get_config() -> config_dict.ConfigDict:
   config.train = config_dict.ConfigDict()
   config.train.batch_size = 1
   config.train.accumulate = True
-  config.train.num_steps = (30,)
+  config.train.num_steps = (40,)
   config.train.shift_share = 0.0
   config.train.log_every = 5
   config.train.checkpoint_every = 30

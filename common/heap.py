@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-# By how much memory may grow before holes in it go back, bytes. To look for them
+# By how much memory may grow before holes in it go back, bytes. Handing back
 # takes a while, as do pages that are taken anew; a small step leaves few.
 _HOLES = 2**26
 

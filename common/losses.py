@@ -83,8 +83,9 @@ def gaussian_taps(sigma: float) -> np.ndarray:
 
 def gaussian_smooth(x: jax.Array, sigma: float = 1.0) -> jax.Array:
   """Truncated Gaussian over the spatial axes of (b, *s, c), zeros outside."""
+  taps = gaussian_taps(sigma)
   for axis in range(1, x.ndim - 1):
-    x = _filter(x, gaussian_taps(sigma), axis)
+    x = _filter(x, taps, axis)
   return x
 
 

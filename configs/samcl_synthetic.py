@@ -26,7 +26,7 @@ def get_config() -> config_dict.ConfigDict:
   config.data = config_dict.ConfigDict()
   config.data.synthetic = True
   config.data.folder = 'runs/data/samcl_synthetic'
-  config.data.shape = (32, 32, 32)
+  config.data.shape = (32, 24, 32)
   config.data.num_train = 24
   config.data.num_test = 6
   config.data.seed = 0

@@ -23,6 +23,7 @@ def get_config() -> config_dict.ConfigDict:
   config.data.synthetic = False
   config.data.folder = ''
   config.data.shape = (32, 40, 32)
+  config.model.num_levels = 3
   config.loss.image_sigma = 1.0
   config.loss.dice_weight = 1.0
   config.optim.lr = 3e-3

@@ -47,7 +47,7 @@ def get_config() -> config_dict.ConfigDict:
   )
 
   config.model = config_dict.ConfigDict()
-  config.model.num_levels = 3
+  config.model.num_levels = 2
   config.model.num_channels = 8
   config.model.large_kernel = 5
   config.model.conv_dtype = 'float32'

@@ -15,7 +15,6 @@ def get_config() -> config_dict.ConfigDict:
   config.data.shape = (16, 16, 16)
   config.data.num_train = 4
   config.data.num_test = 2
-  config.model.num_levels = 2
   config.model.num_channels = 4
   config.memory.capacity = 4
   config.memory.batch_size = 0

@@ -69,17 +69,17 @@ def test_a_run_leaves_its_files(whole):
   assert results['stream'] == ['brain_mr', 'lung_ct']
 
 
-@pytest.mark.parametrize('kill_at', ['step_0', 'step_2', 'step_3'])
-def test_a_killed_run_ends_as_an_uninterrupted_one(folder, whole, kill_at):
-  workdir = folder / f'killed_{kill_at}'
-  process = _start(folder, workdir)
-  if kill_at == 'step_0':
-    _wait_for(workdir / 'metrics.jsonl', process)
-  else:
-    _wait_for(workdir / 'checkpoints' / kill_at, process)
-  process.kill()
-  process.communicate()
-  assert process.returncode == -signal.SIGKILL
+def test_a_run_killed_again_and_again_ends_as_an_uninterrupted_one(
+  folder, whole
+):
+  """Before its first checkpoint, after one within a stage, after a stage."""
+  workdir = folder / 'killed'
+  for reached in ('metrics.jsonl', 'checkpoints/step_2', 'checkpoints/step_3'):
+    process = _start(folder, workdir)
+    _wait_for(workdir / reached, process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
   _finish(_start(folder, workdir))
   _assert_same_end(whole, workdir)
 

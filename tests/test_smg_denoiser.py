@@ -211,7 +211,8 @@ def test_a_constant_image_has_finite_gradients():
   def loss(params, x):
     return jnp.sum(_apply(params, x, TIMES, SITES) ** 2)
 
-  grads = jax.grad(loss, argnums=(0, 1))(params, jnp.zeros_like(x))
+  gradient = jax.jit(jax.grad(loss, argnums=(0, 1)))
+  grads = gradient(params, jnp.zeros_like(x))
   assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
 
 

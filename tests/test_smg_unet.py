@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,11 +13,16 @@ from smg import unet
 def test_logits_of_every_voxel_and_a_gradient_for_every_parameter(sides):
   network = unet.UNet(num_classes=3, num_levels=2, num_channels=4)
   x = jax.random.uniform(jax.random.key(0), (2, *sides, 1))
-  params = network.init(jax.random.key(1), x)['params']
-  assert network.apply({'params': params}, x).shape == (2, *sides, 3)
-  grads = jax.grad(lambda p: jnp.sum(jnp.sin(network.apply({'params': p}, x))))(
-    params
-  )
+  params = jax.jit(network.init)(jax.random.key(1), x)['params']
+
+  @jax.jit
+  @functools.partial(jax.grad, has_aux=True)
+  def gradient(params):
+    logits = network.apply({'params': params}, x)
+    return jnp.sum(jnp.sin(logits)), logits
+
+  grads, logits = gradient(params)
+  assert logits.shape == (2, *sides, 3)
   for path, leaf in jax.tree_util.tree_leaves_with_path(grads):
     # A bias before a normalisation of groups of one channel does nothing.
     if 'norm' in str(path) or 'kernel' in str(path):
@@ -25,7 +32,7 @@ def test_logits_of_every_voxel_and_a_gradient_for_every_parameter(sides):
 def test_samples_keep_to_themselves():
   network = unet.UNet(num_classes=2, num_levels=1, num_channels=4)
   x = jax.random.uniform(jax.random.key(0), (3, 4, 6, 2))
-  params = network.init(jax.random.key(1), x)
+  params = jax.jit(network.init)(jax.random.key(1), x)
   order = np.array([2, 0, 1])
   np.testing.assert_allclose(
     network.apply(params, x)[order], network.apply(params, x[order]), atol=1e-5

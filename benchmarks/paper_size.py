@@ -68,7 +68,7 @@ def _bytes(tree) -> int:
 
 
 def _compiled(problem: our_step.Problem, args, held: float) -> dict[str, float]:
-  gradient = descent.make_gradient(problem.loss)
+  gradient = jax.jit(descent.make_gradient(problem.loss))
   found = {}
   for field, size in {'': args.batch, 'accumulated_': 1}.items():
     batch = our_step.make_batch(args.shape, size)

@@ -33,8 +33,8 @@ def make_problem(
   network = lku_net.LKUNet(
     num_levels=num_levels, num_channels=num_channels, conv_dtype=conv_dtype
   )
-  start = jnp.zeros((1, *shape, 2))
-  params = jax.jit(network.init)(jax.random.key(0), start)['params']
+  create_params = problem_lib.make_create_params(network)
+  params = create_params(jax.random.key(0), jnp.zeros((1, *shape, 2)))
   loss = problem_lib.make_loss(
     lambda p, b: network.apply({'params': p}, losses.network_inputs(b)),
     losses.make_objective(num_classes=NUM_CLASSES),

@@ -8,7 +8,7 @@ It needs the working directory of a run and nothing of what the run was trained
 on, and neither matplotlib nor pandas.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import pathlib
@@ -227,6 +227,7 @@ class Registrar:
     )
     best = jnp.where(value < least, velocity, best)
     updates, state = self._tx.update(slope, state)
+    updates *= _inner(self.shape)[None, ..., None]
     velocity = optax.apply_updates(velocity, updates)
     return velocity, state, best, jnp.minimum(value, least)
 
@@ -252,6 +253,19 @@ class Registrar:
         for v in (jnp.zeros_like(velocity), velocity)
       ],
     }
+
+
+def _inner(shape: Sequence[int]) -> jax.Array:
+  """0 at the border, rising to 1 within a few voxels.
+
+  Beyond the border nothing moves, and what is pushed out there folds.
+  """
+  ramps = []
+  for side in shape:
+    place = jnp.arange(side)
+    depth = jnp.minimum(place, side - 1 - place)
+    ramps.append(jnp.clip(depth / 3, 0, 1))
+  return functools.reduce(jnp.minimum, jnp.ix_(*ramps))
 
 
 def _said(spec: specs.Spec) -> dict[str, Any]:

@@ -233,6 +233,18 @@ def test_learn2reg_takes_voxels(workdir, tmp_path):
     np.testing.assert_allclose(found, wanted, atol=1e-3)
 
 
+def test_refinement_leaves_the_border_alone():
+  weight = np.asarray(registrar._inner((7, 8, 9)))
+  assert weight.shape == (7, 8, 9)
+  np.testing.assert_allclose(
+    weight[3, 4], np.array([0, 1, 2, 3, 3, 3, 2, 1, 0]) / 3
+  )
+  np.testing.assert_allclose(
+    weight[:, 3, 4], np.array([0, 1, 2, 3, 2, 1, 0]) / 3
+  )
+  assert (weight[:, 0] == 0).all() and (weight[:, -1] == 0).all()
+
+
 def test_refinement_brings_images_closer(network, tmp_path):
   fixed, moving, _ = _pair(tmp_path)
   said = []

@@ -233,7 +233,7 @@ def test_learn2reg_takes_voxels(workdir, tmp_path):
     np.testing.assert_allclose(found, wanted, atol=1e-3)
 
 
-def test_refinement_leaves_the_border_alone():
+def test_refinement_sets_in_within_three_voxels():
   weight = np.asarray(registrar._inner((7, 8, 9)))
   assert weight.shape == (7, 8, 9)
   np.testing.assert_allclose(
@@ -243,6 +243,23 @@ def test_refinement_leaves_the_border_alone():
     weight[:, 3, 4], np.array([0, 1, 2, 3, 2, 1, 0]) / 3
   )
   assert (weight[:, 0] == 0).all() and (weight[:, -1] == 0).all()
+
+
+def test_refinement_leaves_the_border_alone(network, tmp_path, monkeypatch):
+  moved, refined = [], network._refined
+
+  def watched(velocity, *args):
+    found = refined(velocity, *args)
+    moved.append(np.linalg.norm(found - velocity, axis=-1)[0])
+    return found
+
+  monkeypatch.setattr(network, '_refined', watched)
+  fixed, moving, _ = _pair(tmp_path)
+  network.register(scans.load(fixed), scans.load(moving), refine=5)
+  (moved,) = moved
+  assert moved[1:-1, 1:-1, 1:-1].mean() > 0.01
+  moved[1:-1, 1:-1, 1:-1] = 0
+  assert (moved == 0).all()
 
 
 def test_refinement_brings_images_closer(network, tmp_path):

@@ -34,6 +34,9 @@ _REFINEMENT_RATE = 0.1  # voxels, Adam
 # Without labels to hold it a single pair is fitted to its noise: smoothness
 # counts so many times what it does in training.
 _STIFFNESS = 10.0
+# Voxels over which refinement sets in from the border: beyond it nothing moves,
+# and what is pushed out there folds.
+_TAPER = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,7 +160,8 @@ class Registrar:
         the only one, or none of several, see `placement.place`.
       align: see there.
       refine: steps of descent on the images' own similarity and smoothness,
-        from what the network says (instance optimisation).
+        from what the network says, which the border of the grid keeps
+        (instance optimisation).
       progress: called with the steps that are done and all of them.
 
     Raises:
@@ -227,7 +231,7 @@ class Registrar:
     )
     best = jnp.where(value < least, velocity, best)
     updates, state = self._tx.update(slope, state)
-    updates *= _inner(self.shape)[None, ..., None]
+    updates *= _taper(self.shape)[None, ..., None]
     velocity = optax.apply_updates(velocity, updates)
     return velocity, state, best, jnp.minimum(value, least)
 
@@ -255,17 +259,13 @@ class Registrar:
     }
 
 
-def _inner(shape: Sequence[int]) -> jax.Array:
-  """0 at the border, rising to 1 within a few voxels.
-
-  Beyond the border nothing moves, and what is pushed out there folds.
-  """
-  ramps = []
-  for side in shape:
-    place = jnp.arange(side)
-    depth = jnp.minimum(place, side - 1 - place)
-    ramps.append(jnp.clip(depth / 3, 0, 1))
-  return functools.reduce(jnp.minimum, jnp.ix_(*ramps))
+def _taper(shape: Sequence[int]) -> jax.Array:
+  """0 at the border of a grid, 1 from `_TAPER` voxels inwards, linear."""
+  depths = [
+    jnp.minimum(jnp.arange(side), jnp.arange(side)[::-1]) for side in shape
+  ]
+  depth = functools.reduce(jnp.minimum, jnp.ix_(*depths))
+  return jnp.minimum(depth / _TAPER, 1)
 
 
 def _said(spec: specs.Spec) -> dict[str, Any]:

@@ -234,7 +234,7 @@ def test_learn2reg_takes_voxels(workdir, tmp_path):
 
 
 def test_refinement_sets_in_within_three_voxels():
-  weight = np.asarray(registrar._inner((7, 8, 9)))
+  weight = np.asarray(registrar._taper((7, 8, 9)))
   assert weight.shape == (7, 8, 9)
   np.testing.assert_allclose(
     weight[3, 4], np.array([0, 1, 2, 3, 3, 3, 2, 1, 0]) / 3

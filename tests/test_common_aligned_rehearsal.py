@@ -91,6 +91,27 @@ def test_the_first_stage_does_not_look_at_the_memory(weight):
   np.testing.assert_allclose(state.params['w'], -2 if weight else -1)
 
 
+def test_a_single_first_case_is_descended_on():
+  """It has no halves; with a past it has, and is aligned with that."""
+  tx = optax.sgd(1.0)
+  alone = jax.tree.map(lambda x: x[:1], INCOMING)
+  settings = aligned_rehearsal.Alignment(alignment.Strength(alpha=0.5))
+  state, _ = _smg_step(settings, False, tx)(
+    _smg_state(tx), alone, jax.random.key(0)
+  )
+  np.testing.assert_array_equal(state.params['w'], -1)
+  settings = methods.Settings(alignment=settings, num_replayed=1)
+  for has_past, pairs in (
+    (False, set()),
+    (True, {'arbitrary', 'orientational'}),
+  ):
+    probe = methods.get('smg_er').make_probe(
+      _points, dataclasses.replace(settings, has_past=has_past)
+    )
+    found = probe(_smg_state(tx), alone, jax.random.key(0))
+    assert {name.split('/')[-1] for name in found} == pairs
+
+
 def test_the_probe_looks_at_the_batches_of_the_step():
   tx = optax.sgd(1.0)
   probe = methods.get('smg_er').make_probe(

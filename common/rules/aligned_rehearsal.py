@@ -4,7 +4,8 @@ SMG-Learning, arXiv 2406.18037: orientational alignment steps on the incoming
 batch and judges on a replayed one, so that what is learnt does not undo what is
 known; arbitrary alignment parts the pool of both into two pseudo-domains, so
 that what is learnt holds for sites to come. At the first stage there is no
-past, and only the arbitrary one exists.
+past, and only the arbitrary one exists; a single case there has no halves, and
+is descended on.
 """
 
 from collections.abc import Callable
@@ -47,10 +48,12 @@ class Alignment:
         )
 
 
-# (state, batch, key) -> (incoming, replayed or None), (A, A'), next key.
+# (state, batch, key) -> (incoming, replayed | None), (A, A') | None, next key.
 MakeBatches = Callable[
   [ts.TrainState, ts.Batch, jax.Array],
-  tuple[tuple[ts.Batch, ts.Batch | None], tuple[ts.Batch, ts.Batch], jax.Array],
+  tuple[
+    tuple[ts.Batch, ts.Batch | None], pseudo_domains.Halves | None, jax.Array
+  ],
 ]
 
 
@@ -108,7 +111,9 @@ def make_probe(grad_fn: ts.GradFn, batches: MakeBatches) -> ts.ProbeFn:
 
   def probe(state, batch, key):
     (incoming, past), halves, key = batches(state, batch, key)
-    pairs = {'arbitrary': halves}
+    pairs = {}
+    if halves is not None:
+      pairs['arbitrary'] = halves
     if past is not None:
       pairs['orientational'] = (incoming, past)
     return {
@@ -132,9 +137,10 @@ def _make_gradient(grad_fn: ts.GradFn, settings: Alignment):
 
   def gradient(params, pair, halves, key):
     first_stage = pair[1] is None
-    if all(weights) and not first_stage:
+    arbitrary = weights[1] and halves is not None
+    if arbitrary and weights[0] and not first_stage:
       return both(params, pair, halves, key)
-    if weights[1]:
+    if arbitrary:
       return free(params, *halves, key)
     if first_stage:
       return grad_fn(params, pair[0], key)

@@ -13,7 +13,9 @@ from common import train_state as ts
 from common import tree
 
 Shift = Callable[[ts.Batch, jax.Array], ts.Batch]
-Split = Callable[[ts.Batch, jax.Array], tuple[ts.Batch, ts.Batch]]
+Halves = tuple[ts.Batch, ts.Batch]
+# None where the pool is one item, which has no halves.
+Split = Callable[[ts.Batch, jax.Array], Halves | None]
 
 MODES = ('site', 'shift', 'both', 'random')
 
@@ -45,6 +47,8 @@ def make_split(mode: str = 'site', shift: Shift | None = None) -> Split:
       ranks = _ranks(pool['site'][order], rank_key)
       order = order[jnp.argsort(ranks, stable=True)]
     half = tree.num_items(pool) // 2
+    if not half:
+      return None
     a, b = (
       jax.tree.map(lambda x, i=indices: x[i], pool)
       for indices in (order[:half], order[half : 2 * half])

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from common import run_files
+from common import continual, run_files
+from common import scores as scores_lib
 
 # What changes a file or a picture, but no result.
 IDLE = ('data.folder', 'train.log_every', 'train.checkpoint_every')
@@ -16,7 +17,7 @@ FREE = ('method', 'seed', 'stream')
 SUMMARIES = ('ACC', 'BWT', 'unseen')
 METRICS = ('dice', 'tre')
 # They do not learn one site after another: what others are held against.
-BOUNDS = ('joint', 'independent')
+BOUNDS = ('joint', 'independent', 'untrained')
 # Fields of strengths, of which a method has its own.
 _STRENGTHS = (
   'sam',
@@ -42,11 +43,13 @@ class Row:
     method: of all of them.
     variant: fields in which they differ from most runs of their method.
     runs: one for each order and seed.
+    stage: after which they are scored, the last or 0: the untrained network.
   """
 
   method: str
   variant: tuple[str, ...]
   runs: tuple[run_files.Run, ...]
+  stage: int = -1
 
   @property
   def name(self) -> str:
@@ -64,10 +67,14 @@ class Row:
 
   def summary(self, metric: str, name: str) -> np.ndarray:
     """ACC, BWT, ... of the runs that have it."""
-    found = [
-      run.results['summary'].get(metric, {}).get(name) for run in self.runs
-    ]
-    return np.array([value for value in found if value is not None], float)
+    if self.stage == 0:
+      found = [_summarise_start(run.scores[metric])[name] for run in self.runs]
+    else:
+      found = [
+        run.results['summary'].get(metric, {}).get(name) for run in self.runs
+      ]
+    values = np.array([value for value in found if value is not None], float)
+    return values[~np.isnan(values)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +91,12 @@ class Study:
     return [
       row for row in self.rows if not row.variant or row.method not in plain
     ]
+
+  @property
+  def untrained(self) -> Row:
+    """Where all methods start from, once for each order and seed."""
+    found = {cell(run): run for row in self.main_rows for run in row.runs}
+    return Row('untrained', (), tuple(found.values()), stage=0)
 
   @property
   def metrics(self) -> list[str]:
@@ -157,17 +170,26 @@ def agreement(run: run_files.Run, name: str) -> float | None:
 
 
 def case_scores(
-  runs: Sequence[run_files.Run], metric: str, sites: Sequence[str]
+  row: Row, metric: str, sites: Sequence[str]
 ) -> dict[tuple[str, str], float]:
-  """(site, case) -> score after the last stage: mean over labels, then runs."""
+  """(site, case) -> score at the row's stage: mean over labels, then runs."""
   found: dict[tuple[str, str], list[float]] = {}
-  for run in runs:
-    last = max(stage for stage, *_ in run.cases)
+  for run in row.runs:
+    wanted = sorted({stage for stage, *_ in run.cases})[row.stage]
     for (stage, site, case, name), values in run.cases.items():
       known = [value for value in values if not np.isnan(value)]
-      if (stage, name) == (last, metric) and site in sites and known:
+      if (stage, name) == (wanted, metric) and site in sites and known:
         found.setdefault((site, case), []).append(float(np.mean(known)))
   return {place: float(np.mean(values)) for place, values in found.items()}
+
+
+def _summarise_start(scores: scores_lib.Scores) -> dict[str, float]:
+  return continual.summarise(
+    scores.untrained[None],
+    scores.untrained,
+    num_stream=scores.num_stream,
+    higher_is_better=scores.higher_is_better,
+  )
 
 
 def group(items: Sequence, key: Callable[[Any], Any]) -> list[tuple]:

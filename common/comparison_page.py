@@ -37,9 +37,11 @@ _NOTE = (
   'Mean ± standard deviation over runs (seeds and orders). ACC: mean score of '
   'the stream after its last stage; BWT: change since a site was learnt; '
   'unseen: mean score of sites never learnt. Distances enter as their '
-  'negatives, so that higher is always better. joint and independent are '
-  'bounds, not rivals. Bold: best; underlined: second, among rivals with the '
-  'same orders and seeds; a * marks others.'
+  'negatives, so that higher is always better. joint, independent and '
+  'untrained are bounds, not rivals; untrained is the network before its first '
+  'step, which in registration leaves images as they are. Bold: best; '
+  'underlined: second, among rivals with the same orders and seeds; a * marks '
+  'others.'
 )
 _TESTS = (
   'p: two-sided Wilcoxon signed-rank test against {reference} on cases after '
@@ -91,7 +93,8 @@ def _tables(
   by_method = {row.method: row for row in study.main_rows}
   names = [wanted] if wanted else _REFERENCES
   chosen = next((by_method[name] for name in names if name in by_method), None)
-  tables = {'': comparison_table.create(study, study.main_rows, chosen)}
+  rows = [*study.main_rows, study.untrained]
+  tables = {'': comparison_table.create(study, rows, chosen)}
   for (method, fields), rows in study.ablations().items():
     tables[f'{method}: {fields}'] = comparison_table.create(
       study, rows, rows[0]

@@ -112,9 +112,7 @@ def violins(
   scores = rows[0].runs[0].scores[metric]
   sites = [*sorted(scores.sites[: scores.num_stream])]
   sites += scores.sites[scores.num_stream :]
-  found = {
-    row.name: comparison.case_scores(row.runs, metric, sites) for row in rows
-  }
+  found = {row.name: comparison.case_scores(row, metric, sites) for row in rows}
   scored = {site for cases in found.values() for site, _ in cases}
   sites = [site for site in sites if site in scored]
   figure = mpl_figure.Figure(

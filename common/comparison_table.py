@@ -106,7 +106,7 @@ def paired(
   """
   shared = row.cells & reference.cells
   a, b = (
-    comparison.case_scores(one.only(shared).runs, metric, sites)
+    comparison.case_scores(one.only(shared), metric, sites)
     for one in (row, reference)
   )
   cases = sorted(a.keys() & b.keys())
@@ -135,7 +135,7 @@ def _p_values(
 
 
 def _values(row: comparison.Row, column: Column) -> np.ndarray:
-  """What joint and independent have by construction is no score of theirs."""
+  """What bounds have by construction is no score of theirs."""
   if row.method in comparison.BOUNDS and column[1] == 'BWT':
     return np.array([])
   return row.summary(*column)

@@ -79,9 +79,15 @@ def samcl(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
   return _meta_replay(sam(gradient, tx, settings), settings)
 
 
+def _make_draw(settings: Settings) -> ts.DrawFn:
+  """All draws of a step at once."""
+  draw = rehearsal.make_draw(settings.policy)
+  return lambda memory, num, key: draw(memory, settings.num_draws * num, key)
+
+
 def _smg_batches(settings: Settings) -> aligned_rehearsal.MakeBatches:
   """Incoming, replayed and pseudo-domains of a step."""
-  draw = rehearsal.make_draw(settings.policy)
+  draw = _make_draw(settings)
 
   def replay(memory, size, key):
     return draw(memory, settings.num_replayed or size, key)
@@ -151,12 +157,6 @@ def lwf(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
   )
   taught = distillation.taught(make_gradient(loss, settings), settings.output)
   return descent.follow(taught, tx)
-
-
-def _make_draw(settings: Settings) -> ts.DrawFn:
-  """All draws of a step at once."""
-  draw = rehearsal.make_draw(settings.policy)
-  return lambda memory, num, key: draw(memory, settings.num_draws * num, key)
 
 
 def agem(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:

@@ -29,8 +29,8 @@ class Settings:
     num_replayed: cases that come back in a draw; None for as many as the
       batch has.
     num_draws: draws from the memory. mer and samcl take a step on each, one
-      after the other; er adds them all to the batch, and agem takes its
-      reference, der both of its terms from as many.
+      after the other; er adds them all to the batch, agem takes its
+      reference, der both of its terms and smg its past from as many.
     num_consolidated: cases of a site that ewc and gpm look at when it is left.
     alignment, ewc, si, lwf, gpm, der: strengths of these methods.
     has_past: there are past cases; smg has none at the first stage.

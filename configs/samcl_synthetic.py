@@ -69,6 +69,10 @@ def get_config() -> config_dict.ConfigDict:
 
   _rules.add_rules(config)
   config.optim.lr = 2e-3
+  # A virtual step as long as the gradient is would leave the deformations that
+  # a network can still come back from.
+  config.alignment.fixed_length = True
+  config.alignment.alpha = 0.03
   config.ewc.weight = 1e4
   config.memory.batch_size = 1
   config.memory.num_draws = 3

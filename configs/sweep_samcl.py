@@ -43,6 +43,6 @@ def get_config() -> config_dict.ConfigDict:
   )
   groups.reptile = group(('samcl',), variants=values('reptile.beta', 0.25, 1.0))
   groups.alpha = group(
-    ('smg_er',), variants=values('alignment.alpha', 0.0, 0.05, 0.2)
+    ('smg_er',), variants=values('alignment.alpha', 0.0, 0.01, 0.1)
   )
   return config

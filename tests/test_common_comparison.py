@@ -140,12 +140,26 @@ def test_cases_are_means_over_labels_then_runs(tmp_path):
   for seed, score in enumerate((0.25, 0.75)):
     run_folders.write(tmp_path / f'{seed}', seed=seed, score=score)
   (study,), _ = _find(tmp_path)
-  found = comparison.case_scores(study.rows[0].runs, 'dice', ('a', 'new'))
+  found = comparison.case_scores(study.rows[0], 'dice', ('a', 'new'))
   assert {site for site, _ in found} == {'a', 'new'}
   assert len(found) == 8
   values = [value for (site, _), value in found.items() if site == 'a']
   np.testing.assert_allclose(np.mean(values), 0.5, atol=1e-6)
   assert np.std(values) > 0.001
+
+
+def test_where_all_methods_start_is_a_row(tmp_path):
+  """Once for each order and seed, with the cases of stage 0."""
+  for method in ('er', 'smg'):
+    for seed in range(2):
+      run_folders.write(tmp_path / f'{method}{seed}', method, seed=seed)
+  (study,), _ = _find(tmp_path)
+  row = study.untrained
+  assert (row.name, len(row.runs)) == ('untrained', 2)
+  np.testing.assert_array_equal(row.summary('dice', 'unseen'), [0, 0])
+  assert not row.summary('dice', 'BWT').size
+  values = list(comparison.case_scores(row, 'dice', ('a',)).values())
+  assert len(values) == 4 and max(np.abs(values)) < 0.1
 
 
 def test_best_first(tmp_path):

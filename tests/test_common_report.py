@@ -91,6 +91,11 @@ def test_page_figures_and_numbers(sweep, tmp_path, capsys):
   assert float(entry['sd']) == pytest.approx(0.01 * np.sqrt(4 / 5))
   assert entry['runs'] == '6'
   assert found['smg', '', 'ACC']['p_holm'] == ''
+  # Scores before the first step are 0, those of a case within .01.
+  start = found['untrained', '', 'unseen']
+  assert (float(start['mean']), start['runs']) == (0, '6')
+  assert float(start['p_holm']) < 1
+  assert ('untrained', '', 'BWT') not in found
 
 
 def test_best_and_second_are_marked_and_tested(sweep, tmp_path):
@@ -102,6 +107,7 @@ def test_best_and_second_are_marked_and_tested(sweep, tmp_path):
     'smg',
     'er',
     'sequential',
+    'untrained',
   ]
   assert lines[0].count('class="best"') == 2  # ACC, unseen; BWT is the same
   assert lines[1].count('class="second"') == 2

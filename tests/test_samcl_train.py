@@ -15,6 +15,7 @@ FILES = ('per_case.csv', 'results.json', 'metrics.jsonl')
 SMALL = (
   '--config.train.num_steps=(3,)',
   '--config.train.checkpoint_every=2',
+  '--config.model.num_levels=1',
   "--config.stream=('brain_mr','lung_ct')",
   '--config.data.num_train=2',
   '--config.data.num_test=1',

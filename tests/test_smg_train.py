@@ -16,6 +16,8 @@ SMALL = (
   '--config.train.num_steps=(3,)',
   '--config.train.checkpoint_every=2',
   '--config.diffusion.num_steps=(3,)',
+  '--config.diffusion.network.num_levels=1',
+  '--config.model.num_levels=1',
   '--config.data.num_train=2',
   '--config.data.num_test=1',
   "--config.scores=('dice','assd')",
@@ -156,8 +158,8 @@ def test_one_site_says_that_there_is_no_past(folder):
   [
     ("--config.unseen=('site_a',)", 'allowed each once of site_a, site_b'),
     (
-      '--config.data.shape=(18, 16)',
-      'data.shape: found (18, 16), allowed: mul',
+      '--config.data.shape=(17, 16)',
+      'data.shape: found (17, 16), allowed: mul',
     ),
     ('--config.data.classes=(1,)', 'label: found [2], allowed [0, 1]'),
     ('--config.diffusion.trunk=icy', "diffusion.trunk: found 'icy'"),

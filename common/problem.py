@@ -1,7 +1,6 @@
 """What the stream loop asks of a problem, and of nothing else."""
 
 from collections.abc import Callable, Mapping, Sequence
-import functools
 import pathlib
 from typing import Any, NamedTuple, Protocol
 
@@ -114,11 +113,8 @@ def make_loss(output: ts.OutputFn, objective: ts.ObjectiveFn) -> ts.LossFn:
   return loss
 
 
-@functools.lru_cache(maxsize=4)
 def make_create_params(network: nn.Module) -> Callable[..., ts.Params]:
   """(key, inputs) -> initial parameters; compiled once, however often asked.
-
-  Of a network asked for again it is the same function.
 
   Compiled in a hurry: a loop of random bits for each parameter, run once, takes
   LLVM half a minute to make fast.

@@ -14,8 +14,7 @@ _ORDERS = (
   ('site_d', 'site_c', 'site_b', 'site_a'),
 )
 # At which of two rates a method ends better, 8e-3 or 2e-3, on the first seed
-# and order. Few large updates, or a hold on what is known, gain by the larger;
-# a step for every case, or nothing to hold on to, by the smaller.
+# and order.
 _FAST = ('smg', 'smg_er', 'joint', 'er', 'mer', 'ewc', 'si')
 _SLOW = (
   'samcl',

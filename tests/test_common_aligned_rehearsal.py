@@ -51,6 +51,35 @@ def test_orientational_steps_on_the_new_and_judges_on_the_old():
   assert metrics['loss/total'] == 1 and metrics['other/loss/total'] == 30.25
 
 
+@pytest.mark.parametrize(('num_draws', 'past'), [(1, {4, 6}), (2, {5})])
+def test_the_past_is_as_many_cases_as_all_draws_have(num_draws, past):
+  """Of one new case at -1 and two old ones at 4 and 6, no virtual step."""
+  tx = optax.sgd(1.0)
+  old = {
+    'x': jnp.array([[4.0, 4.0], [6.0, 6.0]]),
+    'site': jnp.zeros(2, jnp.int32),
+  }
+  memory = memory_lib.append(memory_lib.create_memory(old, 2), old)
+  step = methods.get('smg_er').make_step(
+    _points,
+    tx,
+    methods.Settings(
+      alignment=aligned_rehearsal.Alignment(
+        alignment.Strength(alpha=0), arbitrary_weight=0
+      ),
+      num_replayed=1,
+      num_draws=num_draws,
+    ),
+  )
+  found = set()
+  for i in range(8):
+    state = ts.create_state({'w': jnp.zeros(2)}, tx, memory)
+    alone = jax.tree.map(lambda x: x[:1], INCOMING)
+    state, _ = step(state, alone, jax.random.key(i))
+    found.add(round(float(state.params['w'][0]) + 1))
+  assert found == past
+
+
 def test_both_alignments_are_weighed():
   """By site the pseudo-domains are the new and the old, in random order."""
   tx = optax.sgd(1.0)

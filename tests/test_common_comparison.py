@@ -1,6 +1,7 @@
 """Which runs belong in one row, one table, or none."""
 
 import ast
+import json
 import pathlib
 
 import numpy as np
@@ -160,6 +161,19 @@ def test_where_all_methods_start_is_a_row(tmp_path):
   assert not row.summary('dice', 'BWT').size
   values = list(comparison.case_scores(row, 'dice', ('a',)).values())
   assert len(values) == 4 and max(np.abs(values)) < 0.1
+
+
+def test_distances_before_the_first_step_are_negative_too(tmp_path):
+  folder = run_folders.write(tmp_path / 'er')
+  results = json.loads((folder / 'results.json').read_text())
+  results['metrics']['dice'] |= {
+    'higher_is_better': False,
+    'untrained': [1.0, 2.0, 4.0],
+  }
+  (folder / 'results.json').write_text(json.dumps(results))
+  (study,), _ = _find(tmp_path)
+  for name, expected in (('ACC', -1.5), ('unseen', -4)):
+    assert study.untrained.summary('dice', name) == [expected]
 
 
 def test_best_first(tmp_path):

@@ -44,7 +44,10 @@ def save(
   """
   content = io.BytesIO()
   notes = {'Software': None} | ({'Description': caption} if caption else {})
-  figure.savefig(content, format='png', dpi=150, metadata=notes)
+  # Tight: a constrained layout may leave long or tilted labels outside.
+  figure.savefig(
+    content, format='png', dpi=150, metadata=notes, bbox_inches='tight'
+  )
   files.write_bytes(path, content.getvalue())
 
 

@@ -222,6 +222,20 @@ def test_where_all_is_the_same_no_axis_goes_below_zero(value):
     assert bottom >= -0.04 * top and bottom < value < top
 
 
+def test_no_label_is_cut(tmp_path):
+  """Tilted names and ticks in mm, which the layout alone does not hold."""
+  sites = ('brain_mr', 'abdomen_ct', 'lung_ct', 'abdomen_mr_ct')
+  column = np.array([21.7, 20.0, 5.9, 4.7])
+  matrix = np.where(np.arange(4) == 2, column[:, None], np.nan)
+  start = np.array([np.nan, np.nan, 16.3, np.nan])
+  scores = scores_lib.Scores('tre', 'mm', False, matrix, start, sites, 4)
+  figures.save(figures.stage_curves(scores), tmp_path / 'a.png')
+  with Image.open(tmp_path / 'a.png') as image:
+    shades = np.asarray(image.convert('L'))
+  for edge in (shades[0], shades[-1], shades[:, 0], shades[:, -1]):
+    assert (edge == 255).all()
+
+
 def test_stage_curves_ring_the_stage_trained_on():
   axes = figures.stage_curves(_scores()).axes[0]
   lines = [line.get_xydata().tolist() for line in axes.lines]

@@ -170,7 +170,7 @@ def agem(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
 
 def gpm(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
   del settings
-  return descent.follow(projection.orthogonal(gradient), tx)
+  return projection.confine(descent.follow(projection.orthogonal(gradient), tx))
 
 
 def der(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:

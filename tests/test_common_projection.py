@@ -94,25 +94,25 @@ def test_agem_remembers_what_it_meets():
   np.testing.assert_array_equal(state.memory.items['x'][:2], batch['x'])
 
 
-def _gpm(threshold=1.0, growth=0.0, num_cases=4):
+def _gpm(threshold=1.0, growth=0.0, num_cases=4, optimizer=optax.sgd):
   strength = projection.Gpm(threshold, growth)
   settings = methods.Settings(
     gpm=strength, num_consolidated=num_cases, num_stages=2
   )
-  method, tx = methods.get('gpm'), optax.sgd(0.1)
-  params = _params()
+  method, tx, params = methods.get('gpm'), optimizer(0.1), _params()
   state = ts.create_state(params, tx, rule=method.create_rule(params, settings))
   step = method.make_step(_loss, tx, settings)
   return state, step, method.make_consolidation(_loss, settings)
 
 
-def test_gpm_leaves_old_inputs_as_they_were():
+@pytest.mark.parametrize('optimizer', [optax.sgd, optax.adam])
+def test_gpm_leaves_old_inputs_as_they_were(optimizer):
   """Inputs of the first site span two of five directions: their outputs stay,
-  but for the offset."""
+  but for the offset, however the optimizer scales."""
   rng = np.random.default_rng(0)
   plane = rng.normal(size=(2, INPUTS))
   old = [_batch(i, 1, rng.normal(size=(1, 2)) @ plane) for i in range(4)]
-  state, step, consolidate = _gpm()
+  state, step, consolidate = _gpm(optimizer=optimizer)
   state = consolidate(state, old, jax.random.key(0), 0)
   basis = np.asarray(state.rule['kernel'])
   assert np.any(basis != 0, axis=0).sum() == 2

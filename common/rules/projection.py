@@ -9,8 +9,9 @@
           a basis of the inputs of every layer; gradients lie in their span and
           are there for any network: so the released code of SAMCL).
 
-The optimizer scales what is left element by element and carries moments from
-site to site: with Adam the update itself is orthogonal only up to that.
+An optimizer that scales its gradient element by element, as Adam does, steps
+out of the span it was given, by as much as it steps at all: gpm takes the part
+in the basis out of the step too.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,8 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import execution, tree
 from common import train_state as ts
-from common import tree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,21 +106,44 @@ def create_bases(params: ts.Params, num_columns: int) -> Bases:
 def orthogonal(grad_fn: ts.GradFn) -> ts.DirectionFn:
   """The gradient of the batch, without its part in the bases."""
 
-  @jax.jit
+  @execution.piece
   def project(grads, bases):
-    def free(path, grad):
-      basis = bases.get(_name(path))
-      if basis is None:
-        return grad
-      return remove(grad.reshape(len(basis), -1), basis).reshape(grad.shape)
-
-    return jax.tree_util.tree_map_with_path(free, grads)
+    return jax.tree.map(jnp.subtract, grads, _held(grads, bases))
 
   def direction(state, batch, key):
     grads, metrics = grad_fn(state.params, batch, key)
     return project(grads, state.rule), metrics
 
   return direction
+
+
+def confine(step: ts.StepFn) -> ts.StepFn:
+  """What a step moves, without its part in the bases."""
+
+  @execution.piece
+  def project(start, end, bases):
+    moved = jax.tree.map(jnp.subtract, end, start)
+    return jax.tree.map(jnp.subtract, end, _held(moved, bases))
+
+  def confined(state, batch, key):
+    start, bases = state.params, state.rule
+    state, metrics = step(state, batch, key)
+    return state.replace(params=project(start, state.params, bases)), metrics
+
+  return confined
+
+
+def _held(vectors: ts.Params, bases: Bases) -> ts.Params:
+  """Of what is laid out like the parameters, the part in the bases."""
+
+  def held(path, leaf):
+    basis = bases.get(_name(path))
+    if basis is None:
+      return jnp.zeros_like(leaf)
+    matrix = leaf.reshape(len(basis), -1)
+    return (basis @ (basis.T @ matrix)).reshape(leaf.shape)
+
+  return jax.tree_util.tree_map_with_path(held, vectors)
 
 
 def make_basis_consolidation(

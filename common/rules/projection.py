@@ -11,7 +11,9 @@
 
 An optimizer that scales its gradient element by element, as Adam does, steps
 out of the span it was given, by as much as it steps at all: gpm takes the part
-in the basis out of the step too.
+in the basis out of the step too. Its paper's networks have no offsets and keep
+their normalisation as the first task left it: the same comes of an offset or
+scale as the kernel of one input that never varies.
 """
 
 from collections.abc import Iterable, Mapping
@@ -88,7 +90,7 @@ def agreeing(
 
 
 def create_bases(params: ts.Params, num_columns: int) -> Bases:
-  """Empty bases for all kernels (two axes and more, outputs last).
+  """Empty bases for all kernels, outputs on their last axis.
 
   Args:
     params: of the network.
@@ -137,9 +139,7 @@ def _held(vectors: ts.Params, bases: Bases) -> ts.Params:
   """Of what is laid out like the parameters, the part in the bases."""
 
   def held(path, leaf):
-    basis = bases.get(_name(path))
-    if basis is None:
-      return jnp.zeros_like(leaf)
+    basis = bases[_name(path)]
     matrix = leaf.reshape(len(basis), -1)
     return (basis @ (basis.T @ matrix)).reshape(leaf.shape)
 
@@ -205,9 +205,9 @@ def extend(
 
 
 def _kernels(params: ts.Params) -> dict[str, jax.Array]:
-  """Leaves with two axes and more, by path."""
+  """By path; a leaf of one axis is a kernel of one input."""
   leaves = jax.tree_util.tree_leaves_with_path(params)
-  return {_name(path): leaf for path, leaf in leaves if leaf.ndim > 1}
+  return {_name(path): leaf for path, leaf in leaves}
 
 
 def _name(path) -> str:

@@ -21,14 +21,11 @@ _COMPARED = (
   'sequential',
   'joint',
   'ewc',
+  'si',
+  'lwf',
   'gpm',
 )
-_BESIDE = ('independent', 'agem', 'sam', 'smg_er')
-# Strengths for outputs that are velocities, on the first seed and order. si: of
-# 1, 10, 100, 1e4 the best in every figure; lwf: of 1, 10, 100; 10 pays .011 ACC
-# for half the forgetting; der: its memory counts for as much as that of er.
-_HELD = {'si': 'si.weight=100.0', 'lwf': 'lwf.weight=10.0'}
-_DER = 'der.alpha=0.05 der.beta=3.0'
+_BESIDE = ('independent', 'agem', 'der', 'sam', 'smg_er')
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -37,12 +34,7 @@ def get_config() -> config_dict.ConfigDict:
   groups, values = config.groups, _sweep.values
   group = _sweep.make_group('samcl', 'configs/samcl_small.py', _ORDERS)
   groups.main = group(_COMPARED, seeds=range(5), orders=_ORDERS)
-  for method, flags in _HELD.items():
-    groups[method] = group(
-      (method,), seeds=range(5), orders=_ORDERS, flags=flags
-    )
   groups.beside = group(_BESIDE)
-  groups.der = group(('der',), flags=_DER)
   groups.capacity = group(
     ('samcl', 'er'), variants=values('memory.capacity', 5, 10, 20, 50)
   )

@@ -45,6 +45,8 @@ def get_config() -> config_dict.ConfigDict:
   config.alignment.arbitrary_weight = 0.25
   config.ewc.weight = 1e5
   config.si.weight = 10.0
+  config.der.alpha = 0.1
+  config.der.beta = 1.0
   config.memory.capacity = 96
   config.memory.num_kept = 72
 

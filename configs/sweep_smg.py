@@ -15,10 +15,9 @@ _ORDERS = (
 )
 # At which of two rates a method ends better, 8e-3 or 2e-3, on the first seed
 # and order.
-_FAST = ('smg', 'smg_er', 'joint', 'er', 'mer', 'ewc', 'si', 'gpm')
+_FAST = ('smg', 'smg_er', 'joint', 'er', 'mer', 'ewc', 'si', 'gpm', 'der')
 _SLOW = (
   'samcl',
-  'der',
   'agem',
   'lwf',
   'smg_none',

@@ -126,6 +126,17 @@ def test_gpm_leaves_old_inputs_as_they_were(optimizer):
   np.testing.assert_array_equal(state.params['bias'], _params()['bias'])
 
 
+def test_gpm_gathers_momentum_in_the_free_part_alone():
+  state, step, consolidate = _gpm(0.5, optimizer=lambda rate: optax.trace(0.9))
+  state = consolidate(state, [_batch(0)], jax.random.key(0), 0)
+  state, _ = step(state, _batch(1), jax.random.key(1))
+  momentum = state.opt_state.trace['kernel']
+  basis = np.asarray(state.rule['kernel'])
+  assert np.abs(momentum).max() > 0.01
+  assert 0 < np.any(basis != 0, axis=0).sum() < INPUTS
+  np.testing.assert_allclose(basis.T @ momentum, 0, atol=1e-5)
+
+
 def test_gpm_before_the_first_site_is_sequential():
   state, step, _ = _gpm()
   tx = optax.sgd(0.1)

@@ -2,8 +2,8 @@
 
 24^3 voxels; brain MR, lung CT and abdomen MR-CT are learnt, abdomen CT is only
 scored, so that generalisation to a new task has a number too. Eight pairs a
-task, as many labelled ones as Learn2Reg has of abdomen MR-CT, and steps until
-the methods have converged: at 40 mer gains .026 ACC by another 40.
+task, as many labelled ones as Learn2Reg has of abdomen MR-CT, and twice the
+steps: with 24 pairs mer still gained .026 ACC from the second half.
 
     python -m common.sweep --config=configs/sweep_samcl.py --workdir=DIR
 """

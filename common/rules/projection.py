@@ -140,8 +140,7 @@ def _held(vectors: ts.Params, bases: Bases) -> ts.Params:
 
   def held(path, leaf):
     basis = bases[_name(path)]
-    matrix = leaf.reshape(len(basis), -1)
-    return (basis @ (basis.T @ matrix)).reshape(leaf.shape)
+    return inside(leaf.reshape(len(basis), -1), basis).reshape(leaf.shape)
 
   return jax.tree_util.tree_map_with_path(held, vectors)
 
@@ -170,9 +169,14 @@ def make_basis_consolidation(
   return consolidate
 
 
+def inside(matrix: jax.Array, basis: jax.Array) -> jax.Array:
+  """U U^T M, (inputs, n) and (inputs, k) with orthonormal columns."""
+  return basis @ (basis.T @ matrix)
+
+
 def remove(matrix: jax.Array, basis: jax.Array) -> jax.Array:
-  """M - U U^T M, (inputs, n) and (inputs, k) with orthonormal columns."""
-  return matrix - basis @ (basis.T @ matrix)
+  """M - U U^T M."""
+  return matrix - inside(matrix, basis)
 
 
 def extend(

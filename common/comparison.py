@@ -1,5 +1,6 @@
 """Runs that can be compared: rows of them, and what is read off a row."""
 
+import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import json
@@ -18,6 +19,8 @@ SUMMARIES = ('ACC', 'BWT', 'unseen')
 METRICS = ('dice', 'tre')
 # They do not learn one site after another: what others are held against.
 BOUNDS = ('joint', 'independent', 'untrained')
+# What they have by construction, or no one network of theirs has.
+_UNDEFINED = {'joint': ('BWT',), 'independent': ('BWT', 'unseen')}
 # Fields of strengths, of which a method has its own.
 _STRENGTHS = (
   'sam',
@@ -67,13 +70,32 @@ class Row:
 
   def summary(self, metric: str, name: str) -> np.ndarray:
     """ACC, BWT, ... of the runs that have it."""
-    if self.stage == 0:
-      found = [_summarise_start(run.scores[metric])[name] for run in self.runs]
-    else:
-      found = [
-        run.results['summary'].get(metric, {}).get(name) for run in self.runs
-      ]
-    values = np.array([value for value in found if value is not None], float)
+    return np.array(list(self.summaries(metric, name).values()))
+
+  def summaries(self, metric: str, name: str) -> dict[tuple, float]:
+    """Order and seed -> ACC, BWT, ... of the run, where it has it."""
+    if name in _UNDEFINED.get(self.method, ()):
+      return {}
+    found = {}
+    for run in self.runs:
+      if self.stage == 0:
+        value = _summarise_start(run.scores[metric])[name]
+      else:
+        value = run.results['summary'].get(metric, {}).get(name)
+      if value is not None and not np.isnan(value):
+        found[cell(run)] = float(value)
+    return found
+
+  def site_scores(self, metric: str, site: str) -> np.ndarray:
+    """Scores of a site at the row's stage, of the runs that have one."""
+    found, unseen = [], self.runs[0].results['unseen']
+    if site in unseen and 'unseen' in _UNDEFINED.get(self.method, ()):
+      return np.array([])
+    for run in self.runs:
+      scores = run.scores[metric]
+      there = scores.matrix[-1] if self.stage else scores.untrained
+      found.append(there[scores.sites.index(site)])
+    values = np.array(found, float)
     return values[~np.isnan(values)]
 
 
@@ -147,6 +169,15 @@ class Study:
         said = '; '.join(f'{", ".join(n)}: {v}' for v, n in names.items())
         lines.append(f'Not the same for all rows: {field} ({said}).')
     return lines
+
+
+def alike(rows: Sequence[Row]) -> tuple[list[Row], str]:
+  """Rows of the orders and seeds that most rows are of, and who is not."""
+  counts = collections.Counter(frozenset(row.cells) for row in rows)
+  usual = max(counts, key=lambda cells: (counts[cells], len(cells)))
+  others = [row.name for row in rows if row.cells != usual]
+  said = f' Of other orders or seeds, not shown: {", ".join(others)}.'
+  return [row for row in rows if row.cells == usual], said if others else ''
 
 
 def cell(run: run_files.Run) -> tuple[tuple[str, ...], Any]:

@@ -41,6 +41,7 @@ def _of_metric(
     f'{metric}: every site (column) after every stage (row), mean over the '
     'runs of the order that most have; bright is better.',
   )
+  have, others = comparison.alike(have)
   # The stages of joint see all sites alike.
   learning = [row for row in have if row.method != 'joint']
   if learning:
@@ -48,20 +49,23 @@ def _of_metric(
       f'learnt_{metric}',
       comparison_scores.learnt_so_far(learning, metric, styles),
       f'{metric}: mean over the sites learnt so far, after every stage; mean '
-      'and standard deviation over runs. What falls is forgotten, or harder.',
+      'and standard deviation over runs. What falls is forgotten, or harder.'
+      f'{others}',
     )
   yield (
     f'cases_{metric}',
     comparison_scores.violins(have, metric, styles),
     f'{metric} of every case after the last stage, mean over its labels and '
-    'over runs; the bar is the median.',
+    f'over runs; the bar is the median.{others}',
   )
-  if all(row.summary(metric, 'unseen').size for row in have):
+  both = [row for row in have if row.summary(metric, 'unseen').size]
+  if both:
     yield (
       f'trade_off_{metric}',
-      comparison_summaries.trade_off(have, metric, styles),
+      comparison_summaries.trade_off(both, metric, styles),
       f'{metric} of sites that were learnt against that of sites never seen; '
-      'bars are standard deviations over runs. Up and right is better.',
+      'bars are standard deviations over runs. Up and right is better.'
+      f'{others}',
     )
   for (method, field), variants in study.ablations().items():
     drawn = comparison_summaries.ablation(variants, field, metric)

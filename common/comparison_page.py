@@ -31,23 +31,29 @@ _COLUMNS = (
   'runs',
   'mean',
   'sd',
-  'p_holm',
+  'difference',
+  'p_runs_holm',
+  'p_cases_holm',
 )
 _NOTE = (
   'Mean ± standard deviation over runs (seeds and orders). ACC: mean score of '
   'the stream after its last stage; BWT: change since a site was learnt; '
   'unseen: mean score of sites never learnt. Distances enter as their '
   'negatives, so that higher is always better. joint, independent and '
-  'untrained are bounds, not rivals; untrained is the network before its first '
-  'step, which in registration leaves images as they are. Bold: best; '
-  'underlined: second, among rivals with the same orders and seeds; a * marks '
-  'others.'
+  'untrained are references, not rivals; untrained is the network before its '
+  'first step, which in registration leaves images as they are. Bold: best; '
+  'underlined: second, where three rivals or more with the same orders and '
+  'seeds are not alike; a * marks a row of other orders or seeds.'
 )
 _TESTS = (
-  'p: two-sided Wilcoxon signed-rank test against {reference} on cases after '
-  'the last stage, each the mean over its labels and over the orders and seeds '
-  'that both have; adjusted after Holm for the rows of the table.'
+  'Small: the mean difference to {reference} on the orders and seeds that both '
+  'have, in whose order the rows are, and p of two two-sided Wilcoxon '
+  'signed-rank tests, each adjusted after Holm for the rows of the table: over '
+  'runs, pairs of the same order and seed (other trainings), then over cases '
+  'after the last stage, each the mean over its labels and runs (other cases '
+  'for these networks).'
 )
+_SITES = 'Every site after the last stage, in the units of the metric.'
 
 
 def write(
@@ -134,6 +140,7 @@ def _section(
       parts.append(_note(_TESTS.format(reference=table.reference.name)))
     if not name:
       parts += [_note(_NOTE), *map(_note, study.unequal_fields())]
+      parts += [comparison_table.sites_html(table.rows), _note(_SITES)]
   for number, (path, caption) in enumerate(pictures, start=shown + 1):
     parts.append(page.figure(number, path, caption))
   return '\n'.join(parts)

@@ -1,15 +1,36 @@
 """A table of methods: mean and spread, who is best, and whether it is more
 than chance."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import comparison, page, significance
+from common import comparison, methods, page, significance
+from common import scores as scores_lib
 
 Column = tuple[str, str]  # metric, summary
+# Memory of a method -> field of its size, whether of each past site, of what.
+_SIZES = {
+  'reservoir': ('memory.capacity', False, 'real'),
+  'kept': ('memory.num_kept', True, 'real'),
+  'generated': ('diffusion.num_kept', True, 'generated'),
+}
+
+
+class Test(NamedTuple):
+  """A row against the reference, on the orders and seeds that both have.
+
+  Attributes:
+    gap: mean difference over runs; above 0 the row is better.
+    p_runs: over runs, are other trainings likely to differ alike?
+    p_cases: over cases, are these networks likely to differ alike on others?
+  """
+
+  gap: float
+  p_runs: float
+  p_cases: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,26 +38,27 @@ class Table:
   """Rows with all that is said of them.
 
   Attributes:
-    rows: best first.
+    rows: best first, by the difference to the reference if there is one.
     columns: those of which any row has a value.
     reference: the row that others are tested against; None for no tests.
-    p_values: (row, column) -> p, adjusted for the rows of this table.
+    tests: (row, column) -> test, p adjusted for the rows of this table.
   """
 
   rows: tuple[comparison.Row, ...]
   columns: tuple[Column, ...]
   reference: comparison.Row | None
-  p_values: dict[tuple[str, Column], float]
+  tests: Mapping[tuple[str, Column], Test]
 
   def to_html(self) -> str:
-    head = ['method', 'runs', *(' '.join(column) for column in self.columns)]
+    columns = [' '.join(column) for column in self.columns]
+    head = ['method', 'runs', 'cases kept', *columns]
     return page.table(head, [self._line(row) for row in self.rows])
 
   def numbers(self) -> Iterator[list[Any]]:
-    """Method, variant, metric, summary, runs, mean, sd, p of every cell."""
+    """Method, variant, column, runs, mean, sd and test of every cell."""
     for row in self.rows:
       for column in self.columns:
-        values = _values(row, column)
+        values = row.summary(*column)
         if values.size:
           yield [
             row.method,
@@ -45,35 +67,38 @@ class Table:
             values.size,
             values.mean(),
             values.std(ddof=1) if values.size > 1 else '',
-            self.p_values.get((row.name, column), ''),
+            *self.tests.get((row.name, column), ('', '', '')),
           ]
 
   def _line(self, row: comparison.Row) -> list[str | page.Cell]:
-    first = self.reference or self.rows[0]
-    other = '' if row.cells == first.cells else '*'
+    other = '' if row.cells == self._first.cells else '*'
     cells = [
       page.Cell(
-        _cell(_values(row, column), self.p_values.get((row.name, column))),
+        _spread(row.summary(*column), len(row.runs)),
         self._mark(row, column),
+        _said(self.tests.get((row.name, column))),
       )
       for column in self.columns
     ]
-    return [row.name, f'{len(row.runs)}{other}', *cells]
+    return [row.name, f'{len(row.runs)}{other}', _kept(row), *cells]
 
   def _mark(self, row: comparison.Row, column: Column) -> str:
     """Among methods that learn one site after another, on the same cells."""
-    first = self.reference or self.rows[0]
     rivals = {
-      other.name: float(_values(other, column).mean())
+      other.name: float(other.summary(*column).mean())
       for other in self.rows
       if other.method not in comparison.BOUNDS
-      and other.cells == first.cells
-      and _values(other, column).size
+      and other.cells == self._first.cells
+      and other.summary(*column).size
     }
     if row.name not in rivals or len(set(rivals.values())) < 3:
       return ''
     rank = sum(mean > rivals[row.name] for mean in rivals.values())
     return ('best', 'second', '')[min(rank, 2)]
+
+  @property
+  def _first(self) -> comparison.Row:
+    return self.reference or self.rows[0]
 
 
 def create(
@@ -87,11 +112,44 @@ def create(
     (metric, summary)
     for metric in study.metrics
     for summary in comparison.SUMMARIES
-    if any(_values(row, (metric, summary)).size for row in rows)
+    if any(row.summary(metric, summary).size for row in rows)
   )
-  return Table(
-    tuple(rows), columns, reference, _p_values(study.metrics, rows, reference)
-  )
+  tests = {} if reference is None else _tests(study.metrics, rows, reference)
+  if tests and columns:
+
+    def behind(row: comparison.Row) -> float:
+      if row.name == reference.name:
+        return 0.0
+      test = tests.get((row.name, columns[0]))
+      return -test.gap if test and not np.isnan(test.gap) else np.inf
+
+    rows = sorted(rows, key=behind)
+  return Table(tuple(rows), columns, reference, tests)
+
+
+def sites_html(rows: Sequence[comparison.Row]) -> str:
+  """Every site in the end, by every metric that was scored, in its units."""
+  scores = rows[0].runs[0].scores
+  order = next(iter(scores.values()))
+  names = [*sorted(order.sites[: order.num_stream])]
+  names += order.sites[order.num_stream :]
+  columns = [
+    (metric, site)
+    for metric in scores
+    for site in names
+    if any(row.site_scores(metric, site).size for row in rows)
+  ]
+  head = ['method', 'runs']
+  head += [f'{_name(scores[metric])} {site}' for metric, site in columns]
+  lines = [
+    [
+      row.name,
+      str(len(row.runs)),
+      *(_spread(row.site_scores(*column), len(row.runs)) for column in columns),
+    ]
+    for row in rows
+  ]
+  return page.table(head, lines)
 
 
 def paired(
@@ -113,40 +171,69 @@ def paired(
   return significance.paired([a[c] for c in cases], [b[c] for c in cases])
 
 
-def _p_values(
+def _tests(
   metrics: Sequence[str],
   rows: Sequence[comparison.Row],
-  reference: comparison.Row | None,
-) -> dict[tuple[str, Column], float]:
-  if reference is None:
-    return {}
+  reference: comparison.Row,
+) -> dict[tuple[str, Column], Test]:
   found, results = {}, reference.runs[0].results
   places = {'ACC': sorted(results['stream']), 'unseen': results['unseen']}
   for metric in metrics:
     for summary, sites in places.items():
-      p_values = {
-        row.name: paired(row, reference, metric, sites)
-        for row in rows
-        if row.name != reference.name
-      }
-      for name, p in significance.holm(p_values).items():
-        found[name, (metric, summary)] = p
+      base = reference.summaries(metric, summary)
+      gaps, p_cases = {}, {}
+      for row in rows:
+        own = row.summaries(metric, summary)
+        if row.name != reference.name and own:
+          gaps[row.name] = [own[x] - base[x] for x in own if x in base]
+          p_cases[row.name] = paired(row, reference, metric, sites)
+      p_cases = significance.holm(p_cases)
+      p_runs = significance.holm(
+        {
+          name: significance.paired(x, np.zeros(len(x)))
+          for name, x in gaps.items()
+        }
+      )
+      for name, values in gaps.items():
+        gap = float(np.mean(values)) if values else np.nan
+        found[name, (metric, summary)] = Test(gap, p_runs[name], p_cases[name])
   return found
 
 
-def _values(row: comparison.Row, column: Column) -> np.ndarray:
-  """What bounds have by construction is no score of theirs."""
-  if row.method in comparison.BOUNDS and column[1] == 'BWT':
-    return np.array([])
-  return row.summary(*column)
+def _kept(row: comparison.Row) -> str:
+  """What the last stage was still shown of other sites."""
+  method = methods.METHODS.get(row.method)
+  field, each, kind = _SIZES.get(method.memory if method else '', ('', 0, ''))
+  size = comparison.flatten(row.runs[0].config).get(field)
+  if size is None:
+    return page.signed(None)
+  num_past = len(row.runs[0].results['stream']) - 1
+  return f'{size * num_past if each else size} {kind}'
 
 
-def _cell(values: np.ndarray, p: float | None) -> str:
+def _name(scores: scores_lib.Scores) -> str:
+  return scores.title + ('' if scores.unit == '1' else f' ({scores.unit})')
+
+
+def _spread(values: np.ndarray, num_runs: int) -> str:
   if not values.size:
     return page.signed(None)
   text = page.signed(float(values.mean()))
   if values.size > 1:
     text += f' ± {values.std(ddof=1):.3f}'
-  if p is None or np.isnan(p):
-    return text
-  return f'{text} (p {"< .001" if p < 0.001 else f"{p:.3f}"})'
+  return text if values.size == num_runs else f'{text} ({values.size} runs)'
+
+
+def _said(test: Test | None) -> str:
+  if test is None or np.isnan(test.gap):
+    return ''
+  ahead = '+' if test.gap > 0 else ''
+  return (
+    f'{ahead}{page.signed(test.gap)}, p {_p(test.p_runs)}, {_p(test.p_cases)}'
+  )
+
+
+def _p(value: float) -> str:
+  if np.isnan(value):
+    return page.signed(None)
+  return '< .001' if value < 0.001 else f'{value:.3f}'.lstrip('0')

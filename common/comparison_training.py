@@ -70,10 +70,14 @@ def costs(
   rows: Sequence[comparison.Row], styles: comparison_style.Styles
 ) -> Iterator[comparison_style.Drawn]:
   """Time of a step, and memory."""
-  names = {'step_s': 'seconds of a step', 'peak_gib': 'peak memory, GiB'}
+  names = {
+    'step_s': 'seconds of a step',
+    'minutes': 'minutes of a run',
+    'peak_gib': 'peak memory, GiB',
+  }
   found = {
     field: {
-      row.name: [value for run in row.runs if (value := run.results.get(field))]
+      row.name: [value for run in row.runs if (value := _cost(run, field))]
       for row in rows
     }
     for field in names
@@ -82,7 +86,7 @@ def costs(
   if not known:
     return
   figure = mpl_figure.Figure(
-    figsize=(7.6, 1.0 + 0.28 * len(rows)), layout='constrained'
+    figsize=(8.6, 1.0 + 0.28 * len(rows)), layout='constrained'
   )
   panels = figure.subplots(1, len(known), sharey=True, squeeze=False)[0]
   for axes, field in zip(panels, known, strict=True):
@@ -99,10 +103,17 @@ def costs(
   yield (
     'costs',
     figure,
-    'What a step of each method takes, and the most memory that a run held, '
-    'median over runs; runs that shared a machine slowed each other. A step as '
-    'it is between logged ones.',
+    'What a step of each method takes between logged ones of the last stage; a '
+    'whole run with its scoring and, where there is one, its generator; and '
+    'the most memory that it held. Medians over runs; runs that shared a '
+    'machine slowed each other.',
   )
+
+
+def _cost(run: run_files.Run, field: str) -> float | None:
+  if field == 'minutes':
+    return run.results.get('wall_s', 0) / 60
+  return run.results.get(field)
 
 
 def _logged(run: run_files.Run, name: str) -> dict[int, dict[int, float]]:

@@ -24,7 +24,8 @@ thead th { border-bottom: 2px solid #333; border-top: 2px solid #333; }
 tbody tr:last-child > * { border-bottom: 2px solid #333; }
 tbody th { font-weight: 600; }
 td.best { font-weight: 700; }
-td.second { text-decoration: underline; }
+td.second > span { text-decoration: underline; }
+td small { display: block; color: #555; font-weight: 400; }
 figure { margin: 1.6rem 0; break-inside: avoid; }
 img { max-width: 100%; height: auto; }
 pre { font-size: 0.8rem; white-space: pre-wrap; background: #f6f6f6;
@@ -60,10 +61,11 @@ def details(title: str, text: str) -> str:
 
 
 class Cell(NamedTuple):
-  """A cell that stands out: `mark` is '', 'best' or 'second'."""
+  """A cell that stands out, `mark` '', 'best' or 'second', and a line below."""
 
   text: str
   mark: str = ''
+  below: str = ''
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> str:
@@ -82,9 +84,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> str:
 
 
 def _cell(cell: str | Cell) -> str:
-  text, mark = cell if isinstance(cell, Cell) else (cell, '')
+  text, mark, below = cell if isinstance(cell, Cell) else Cell(cell)
+  if not mark and not below:
+    return f'<td>{html.escape(text)}</td>'
   kind = f' class="{mark}"' if mark else ''
-  return f'<td{kind}>{html.escape(text)}</td>'
+  small = f'<small>{html.escape(below)}</small>' if below else ''
+  return f'<td{kind}><span>{html.escape(text)}</span>{small}</td>'
 
 
 def signed(value: Any) -> str:

@@ -8,6 +8,7 @@ import pathlib
 import shlex
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from common import plan as plan_lib
 from common import problem as problem_lib
 
 COLUMNS = ['stage', 'site', 'seen', 'case', 'label', 'metric', 'value', 'unit']
+_DESCRIBE = ('describe', '--always', '--dirty', '--abbrev=40', '--exclude=*')
 
 
 def matrix(rows: plan_lib.Rows, metric: str) -> np.ndarray:
@@ -37,7 +39,7 @@ def write(
 ) -> None:
   """Writes per_case.csv and results.json; scores from per-case rows alone.
 
-  `step_s`: seconds of a step of the method.
+  `step_s`: seconds of a step of the method, at the last stage.
   """
   files.write_text(workdir / 'per_case.csv', per_case(problem, position.rows))
   num_stream = len(problem.stream)
@@ -74,6 +76,7 @@ def write(
     'device': f'{device.platform}:{device.device_kind}',
     'jax': jax.__version__,
     'git': _commit(),
+    'ended': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
     'command': shlex.join(['python', *sys.orig_argv[1:]]),
   }
   text = json.dumps(continual.json_ready(entry), indent=2)
@@ -153,11 +156,14 @@ def summary_line(workdir: pathlib.Path) -> str:
 
 
 def _commit() -> str | None:
-  """The commit of the source tree that runs, None outside a repository."""
+  """The commit of the source tree that runs, `-dirty` if it was changed.
+
+  None outside a repository.
+  """
   here = pathlib.Path(__file__).resolve().parent
   try:
     found = subprocess.run(
-      ['git', '-C', str(here), 'rev-parse', 'HEAD'],
+      ['git', '-C', str(here), *_DESCRIBE],
       capture_output=True,
       encoding='utf-8',
       timeout=10,

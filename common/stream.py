@@ -59,6 +59,7 @@ class Stream:
       workdir / 'checkpoints', say=_say
     )
     self._log_path = workdir / 'metrics.jsonl'
+    # Of the latest stage: the first one has no past to replay.
     self.pace = cost.Pace()
     self._generator = None
     if method.memory == 'generated':
@@ -155,6 +156,8 @@ class Stream:
   def _run_phase(self, phase, state, position, bar, since):
     """Steps to the end of the phase; False if asked to stop before."""
     plan = self._plan
+    if phase.kind == 'train':
+      self.pace = cost.Pace()
     losses = _Losses(self._problem.stream[phase.stage], phase.stage + 1)
     while position.step < phase.end:
       step = position.step

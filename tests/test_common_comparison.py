@@ -176,6 +176,17 @@ def test_distances_before_the_first_step_are_negative_too(tmp_path):
     assert study.untrained.summary('dice', name) == [expected]
 
 
+def test_only_rows_of_the_same_runs_are_drawn_together(tmp_path):
+  for method, seeds in (('er', 3), ('smg', 3), ('mer', 2)):
+    for seed in range(seeds):
+      run_folders.write(tmp_path / f'{method}{seed}', method, seed=seed)
+  (study,), _ = _find(tmp_path)
+  rows, others = comparison.alike(study.rows)
+  assert {row.name for row in rows} == {'er', 'smg'}
+  assert others == ' Of other orders or seeds, not shown: mer.'
+  assert comparison.alike(rows) == (rows, '')
+
+
 def test_best_first(tmp_path):
   for name, score in (('er', 0.25), ('smg', 0.75), ('mer', 0.5)):
     run_folders.write(tmp_path / name, name, score=score)

@@ -78,7 +78,7 @@ def test_bad_groups_are_refused(change, message):
   [
     (sweep_tiny, 8),
     (sweep_smg, 320),
-    (sweep_samcl, 175),
+    (sweep_samcl, 184),
     (sweep_realdata, 108),
   ],
 )

@@ -2,6 +2,7 @@
 
 import csv
 import html
+import json
 import re
 
 import numpy as np
@@ -19,6 +20,7 @@ from common import (
 )
 from tests import binaries, run_folders
 
+DASH = '\N{EN DASH}'
 COSINES = [
   {
     'stage': stage,
@@ -90,11 +92,14 @@ def test_page_figures_and_numbers(sweep, tmp_path, capsys):
   # Sample deviation of .625 .635 .645, each twice.
   assert float(entry['sd']) == pytest.approx(0.01 * np.sqrt(4 / 5))
   assert entry['runs'] == '6'
-  assert found['smg', '', 'ACC']['p_holm'] == ''
+  assert found['smg', '', 'ACC']['p_cases_holm'] == ''
+  assert float(entry['difference']) == pytest.approx(-0.125)
+  # Six runs on one side, and as many rows are tested as smallest: 2 / 2^6 * 3.
+  assert float(entry['p_runs_holm']) == pytest.approx(3 * 2 / 2**6)
   # Scores before the first step are 0, those of a case within .01.
   start = found['untrained', '', 'unseen']
   assert (float(start['mean']), start['runs']) == (0, '6')
-  assert float(start['p_holm']) < 1
+  assert float(start['p_cases_holm']) < 1
   assert ('untrained', '', 'BWT') not in found
 
 
@@ -112,7 +117,9 @@ def test_best_and_second_are_marked_and_tested(sweep, tmp_path):
   assert lines[0].count('class="best"') == 2  # ACC, unseen; BWT is the same
   assert lines[1].count('class="second"') == 2
   # 8 cases of two sites, all worse: p = 2 / 2^8, times 4 rows at most.
-  p = float(re.search(r'\(p ([\d.]+)\)', lines[2])[1])
+  said = re.search(r'<small>([^<]*?), p ([\d.]+), ([\d.]+)</small>', lines[2])
+  assert said[1] == '\N{MINUS SIGN}0.250'
+  p = float(said[3])
   assert 2 / 2**8 <= p <= 4 * 2 / 2**8
 
 
@@ -125,6 +132,8 @@ def test_p_values_are_of_shared_orders_and_seeds(tmp_path):
   report.main([tmp_path], str(tmp_path / 'out'))
   text = (tmp_path / 'out' / 'report.html').read_text()
   assert re.search(r'row">er</th><td>2\*</td>', text)
+  # Its mean over seeds of its own is that of smg; on the one shared it is not.
+  assert '<span>0.500 ± 0.354</span><small>\N{MINUS SIGN}0.250, p' in text
   (study,), _ = grouping.find([tmp_path])
   smg, er = (
     next(row for row in study.rows if row.method == m) for m in ('smg', 'er')
@@ -146,7 +155,7 @@ def test_tests_of_an_ablation_are_its_own_and_on_its_own_cells(sweep, tmp_path):
   usual = found['smg: rule.alpha', '']
   assert usual['runs'] == '1' and float(usual['mean']) == 0.75
   # Two variants, all 8 cases on one side: 2 / 2^8, twice.
-  assert float(found['smg: rule.alpha', 'rule.alpha=0.0']['p_holm']) == (
+  assert float(found['smg: rule.alpha', 'rule.alpha=0.0']['p_cases_holm']) == (
     pytest.approx(4 / 2**8)
   )
   assert ('', 'rule.alpha=0.0') not in found
@@ -164,10 +173,76 @@ def test_bounds_are_no_rivals(sweep, tmp_path):
       )
   report.main([sweep], str(tmp_path / 'out'))
   text = (tmp_path / 'out' / 'report.html').read_text()
-  (joint,) = re.findall(r'<tr><th scope="row">joint<.*', text)
+  joint, _ = re.findall(r'<tr><th scope="row">joint<.*', text)
   assert 'class' not in joint.replace('scope', '')
-  assert joint.count('<td>\N{EN DASH}</td>') == 1  # BWT
-  assert re.search(r'row">smg</th><td>6</td><td class="best">', text)
+  assert joint.count('<td>\N{EN DASH}</td>') == 2  # cases kept, BWT
+  assert re.search(r'row">smg</th><td>6</td><td>.</td><td class="best">', text)
+
+
+def test_no_one_network_of_independent_has_seen_nothing(sweep, tmp_path):
+  """That of the last site is as good as any; BWT is 0 by construction."""
+  run_folders.write(sweep / 'independent', 'independent', score=0.9)
+  report.main([sweep], str(tmp_path / 'out'))
+  rows = csv.DictReader((tmp_path / 'out/summary.csv').read_text().splitlines())
+  found = {r['summary'] for r in rows if r['method'] == 'independent'}
+  assert found == {'ACC'}
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  _, by_site = re.findall(r'<tr><th scope="row">independent<.*', text)
+  assert re.findall('<td>(.*?)</td>', by_site)[1:] == ['0.900', '0.900', DASH]
+
+
+def test_rows_are_in_the_order_of_what_they_differ_by(tmp_path):
+  """er is ahead on average, and behind where both were run."""
+  for seed, level in enumerate((0.25, 0.75)):
+    run_folders.write(tmp_path / f's{seed}', 'smg', seed=seed, score=level)
+  run_folders.write(tmp_path / 'e1', 'er', seed=1, score=0.625)
+  (study,), _ = grouping.find([tmp_path])
+  smg, er = sorted(study.rows, key=lambda row: -len(row.runs))
+  table = comparison_table.create(study, study.rows, smg)
+  assert [row.name for row in table.rows] == ['smg', 'er']
+  test = table.tests['er', ('dice', 'ACC')]
+  assert (test.gap, test.p_runs) == (-0.125, 1.0)
+  assert er.summary('dice', 'ACC').mean() > smg.summary('dice', 'ACC').mean()
+
+
+def test_what_was_kept_of_past_sites(tmp_path):
+  memory = {'capacity': 7, 'num_kept': 5}
+  for method in ('er', 'smg_er', 'smg', 'ewc'):
+    folder = run_folders.write(tmp_path / method, method)
+    path = folder / 'config.json'
+    config = json.loads(path.read_text())
+    config |= {'memory': memory, 'diffusion': {'num_kept': 9}}
+    path.write_text(json.dumps(config))
+  report.main([tmp_path], str(tmp_path / 'out'))
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  table = text[: text.index('</table>')]
+  found = dict(re.findall(r'row">(\w+)</th><td>1</td><td>(.*?)</td>', table))
+  # Of one past site where it is counted for each.
+  assert {name: found[name] for name in ('er', 'smg_er', 'smg', 'ewc')} == {
+    'er': '7 real',
+    'smg_er': '5 real',
+    'smg': '9 generated',
+    'ewc': DASH,
+  }
+
+
+def test_every_site_in_the_end(tmp_path):
+  for seed, score in enumerate((0.25, 0.75)):
+    run_folders.write(tmp_path / f'{seed}', seed=seed, score=score)
+  path = tmp_path / '1' / 'results.json'
+  results = json.loads(path.read_text())
+  results['metrics']['dice']['matrix'][1] = [0.5, None, 0.25]
+  path.write_text(json.dumps(results))
+  (study,), _ = grouping.find([tmp_path])
+  text = comparison_table.sites_html(study.rows)
+  assert re.findall('col">(.*?)<', text)[2:] == ['dice a', 'dice b', 'dice new']
+  (line,) = re.findall('<tr><th scope="row">er.*', text)
+  assert re.findall('<td>(.*?)</td>', line) == [
+    '2',
+    '0.375 ± 0.177',
+    '0.250 (1 runs)',
+    '0.250 ± 0.000',
+  ]
 
 
 def test_the_page_says_what_is_not_the_same_for_all(tmp_path):
@@ -181,11 +256,11 @@ def test_the_page_says_what_is_not_the_same_for_all(tmp_path):
 def test_another_reference(sweep, tmp_path):
   report.main([sweep], str(tmp_path / 'out'), 'er')
   text = (tmp_path / 'out' / 'report.html').read_text()
-  assert 'signed-rank test against er' in text
+  assert 'mean difference to er on' in text
   run_folders.write(sweep / 'mm', 'sequential', unit='mm')
   report.main([sweep], str(tmp_path / 'two'), 'er')
   text = (tmp_path / 'two' / 'report.html').read_text()
-  assert text.count('signed-rank test against er') == 1  # none in the other
+  assert text.count('mean difference to er on') == 1  # none in the other
   with pytest.raises(errors.InputError, match='--reference=x: found no run'):
     report.main([sweep], str(tmp_path / 'other'), 'x')
   assert not (tmp_path / 'other').exists()
@@ -225,10 +300,10 @@ def test_what_no_run_measured_has_no_panel(sweep):
   labels = []
   for row in rows:
     for run in row.runs:
-      run.results['step_s'] = None
+      run.results.update(step_s=None, wall_s=90.0)
   for _, figure, _ in comparison_training.costs(rows, styles):
     labels += [axes.get_xlabel() for axes in figure.axes]
-  assert labels == ['peak memory, GiB']
+  assert labels == ['minutes of a run', 'peak memory, GiB']
 
 
 def test_more_methods_than_colours_are_told_apart():

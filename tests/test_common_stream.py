@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from common import errors, methods, results, stream, trainer
+from common import cost, errors, methods, results, stream, trainer
 from common import plan as plan_lib
 from tests import toy_problem
 
@@ -277,3 +277,26 @@ def test_the_last_count_serves_all_later_stages(counts, filled):
 def test_more_counts_than_stages_are_refused(counts):
   with pytest.raises(errors.InputError, match=r'config.x: found [04] numbers'):
     trainer.fill_stages('config.x', counts, 3)
+
+
+def test_pace_is_of_the_last_stage_and_of_no_generator(tmp_path):
+  """Its steps end with the last one, and none is from before the stage."""
+  runner = _stream(tmp_path, 'smg')
+  seen = []
+
+  class Pace(cost.Pace):
+    def start(self, step):
+      seen.append((id(self), step))
+      super().start(step)
+
+    def mark(self, step):
+      seen.append((id(self), step))
+      super().mark(step)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(cost, 'Pace', Pace)
+    _, position = runner.run()
+  steps = [step for owner, step in seen if owner == id(runner.pace)]
+  # East takes 7 steps and 4 of the generator, west 6 and 3.
+  assert (min(steps), max(steps), position.step) == (12, 17, 20)
+  assert runner.pace.median > 0

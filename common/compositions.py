@@ -160,11 +160,10 @@ def lwf(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
 
 
 def agem(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
-  agreeing = projection.agreeing(
-    gradient, _make_draw(settings), settings.num_replayed
-  )
-  return descent.chain(
-    rehearsal.make_observe(settings.policy), descent.follow(agreeing, tx)
+  if not settings.has_past:
+    return plain(gradient, tx, settings)
+  return projection.make_agreeing(
+    gradient, tx, _make_draw(settings), settings.num_replayed
   )
 
 

@@ -132,7 +132,7 @@ METHODS = {
       distillation.make_teacher_consolidation()
     ),
   ),
-  'agem': Method(compositions.agem, memory='reservoir'),
+  'agem': Method(compositions.agem, memory='kept'),
   'gpm': Method(
     compositions.gpm,
     create_rule=lambda params, settings: projection.create_bases(

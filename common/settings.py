@@ -33,7 +33,7 @@ class Settings:
       reference, der both of its terms and smg its past from as many.
     num_consolidated: cases of a site that ewc and gpm look at when it is left.
     alignment, ewc, si, lwf, gpm, der: strengths of these methods.
-    has_past: there are past cases; smg has none at the first stage.
+    has_past: there are kept cases of past sites; at the first stage, none.
     shift: simulates the appearance of another site, for smg.
     shift_share: of all cases that are learnt from, by any method.
     output, objective, distance: the loss in two parts, and how far two outputs

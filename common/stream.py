@@ -89,8 +89,7 @@ class Stream:
     """
     if self._keeps_past_sites and len(self._problem.stream) == 1:
       _say(
-        'one site: alignment to previous sites starts at stage 2, of which '
-        'there is none'
+        'one site: past ones come back from stage 2 on, and there is no stage 2'
       )
     state, position = self._start()
     self._log = metric_log.MetricLog(self._log_path, step=position.step)

@@ -6,7 +6,6 @@ import numpy as np
 import optax
 import pytest
 
-from common import memory as memory_lib
 from common import methods, tree
 from common import train_state as ts
 from common.rules import descent, projection
@@ -37,13 +36,25 @@ def _params():
   }
 
 
+def _agem(past, tx=None):
+  """The step of one batch with these cases in the memory, and its start."""
+  tx = tx or optax.sgd(1.0)
+  gradient = descent.make_gradient(_loss)
+  step = projection.make_agreeing(gradient, tx, lambda memory, num, key: past)
+  return step, ts.create_state(_params(), tx)
+
+
+def _moved(step, state, batch, key):
+  after, metrics = step(state, batch, key)
+  return jax.tree.map(jnp.subtract, after.params, state.params), metrics
+
+
 @pytest.mark.parametrize('seed', range(8))
 def test_agem_never_contradicts_the_memory(seed):
   gradient = descent.make_gradient(_loss)
   batch, past = _batch(seed), _batch(100 + seed)
-  direction = projection.agreeing(gradient, lambda memory, num, key: past)
-  state = ts.create_state(_params(), optax.sgd(1.0))
-  found, metrics = direction(state, batch, jax.random.key(seed))
+  step, state = _agem(past)
+  moved, metrics = _moved(step, state, batch, jax.random.key(seed))
   plain = gradient(state.params, batch, jax.random.key(0))[0]
   reference = gradient(state.params, past, jax.random.key(0))[0]
   along = tree.dot(plain, reference)
@@ -51,10 +62,31 @@ def test_agem_never_contradicts_the_memory(seed):
     metrics['inner_product/memory'], along, rtol=1e-5, atol=1e-5
   )
   if along >= 0:
-    jax.tree.map(np.testing.assert_array_equal, found, plain)
+    jax.tree.map(
+      lambda m, g: np.testing.assert_allclose(m, -g, rtol=1e-5, atol=1e-6),
+      moved,
+      plain,
+    )
   else:
-    size = tree.norm(found) * tree.norm(reference)
-    assert abs(tree.dot(found, reference)) < 1e-5 * size
+    size = tree.norm(moved) * tree.norm(reference)
+    assert abs(tree.dot(moved, reference)) < 1e-5 * size
+
+
+def test_agem_holds_back_what_the_optimizer_adds():
+  """Adam turns a gradient that agrees, which alone it gathers, into a step
+  that need not."""
+  for seed in range(8):
+    batch, past = _batch(seed), _batch(100 + seed)
+    step, state = _agem(past, optax.adam(0.1))
+    after, _ = step(state, batch, jax.random.key(seed))
+    moved = jax.tree.map(jnp.subtract, after.params, state.params)
+    gradient = descent.make_gradient(_loss)
+    reference = gradient(state.params, past, jax.random.key(0))[0]
+    size = tree.norm(moved) * tree.norm(reference)
+    assert tree.dot(moved, reference) < 1e-5 * size
+    gathered = after.opt_state[0].mu
+    size = tree.norm(gathered) * tree.norm(reference)
+    assert tree.dot(gathered, reference) > -1e-5 * size
 
 
 def test_agem_meets_both_cases():
@@ -74,24 +106,31 @@ def test_agem_meets_both_cases():
 
 def test_agem_without_a_gradient_of_the_memory_is_descent():
   batch = _batch(0)
-  params = _params()
-  known = batch | {'y': batch['x'] @ params['kernel']}
-  gradient = descent.make_gradient(_loss)
-  direction = projection.agreeing(gradient, lambda memory, num, key: known)
-  state = ts.create_state(params, optax.sgd(1.0))
-  found, _ = direction(state, batch, jax.random.key(0))
-  plain = gradient(params, batch, jax.random.key(0))[0]
-  jax.tree.map(np.testing.assert_array_equal, found, plain)
+  known = batch | {'y': batch['x'] @ _params()['kernel']}
+  step, state = _agem(known)
+  moved, _ = _moved(step, state, batch, jax.random.key(0))
+  plain = descent.make_gradient(_loss)(state.params, batch, jax.random.key(0))
+  jax.tree.map(
+    lambda m, g: np.testing.assert_allclose(m, -g, rtol=1e-5, atol=1e-6),
+    moved,
+    plain[0],
+  )
 
 
-def test_agem_remembers_what_it_meets():
-  tx = optax.sgd(0.1)
-  batch = _batch(0)
-  memory = memory_lib.create_memory(batch, 4)
-  state = ts.create_state(_params(), tx, memory)
-  step = methods.get('agem').make_step(_loss, tx, methods.Settings())
-  state, _ = step(state, batch, jax.random.key(0))
-  np.testing.assert_array_equal(state.memory.items['x'][:2], batch['x'])
+def test_agem_without_a_past_is_descent():
+  tx, batch = optax.adam(0.1), _batch(0)
+  state = ts.create_state(_params(), tx)
+  first = methods.Settings(has_past=False)
+  ends = [
+    methods.get(name).make_step(_loss, tx, first)(
+      ts.create_state(_params(), tx), batch, jax.random.key(0)
+    )[0]
+    for name in ('agem', 'sequential')
+  ]
+  jax.tree.map(np.testing.assert_array_equal, ends[0].params, ends[1].params)
+  assert (
+    tree.norm(jax.tree.map(jnp.subtract, ends[0].params, state.params)) > 0.1
+  )
 
 
 def _gpm(threshold=1.0, growth=0.0, num_cases=4, optimizer=optax.sgd):

@@ -191,8 +191,9 @@ def test_what_was_drawn_of_a_site_stays(tmp_path, method):
   assert np.abs(gap).max() < 1
 
 
-def test_kept_cases_are_real_ones_of_past_sites(tmp_path):
-  state, _ = _stream(tmp_path, 'smg_er').run()
+@pytest.mark.parametrize('method', ['smg_er', 'agem'])
+def test_kept_cases_are_real_ones_of_past_sites(tmp_path, method):
+  state, _ = _stream(tmp_path, method).run()
   toy = toy_problem.Toy()
   real = toy.load_train([(0, case) for case in range(toy.num_train(0))])['x']
   for held in np.asarray(state.memory.items['x']):

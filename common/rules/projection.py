@@ -1,19 +1,18 @@
-"""Gradients without the part that would undo past sites.
+"""Steps without the part that would undo past sites.
 
-    agem  g - (g . r / r . r) r where g . r < 0, r the gradient of remembered
-          cases (Chaudhry et al., "Efficient lifelong learning with A-GEM",
-          ICLR 2019). The memory is a reservoir of all that was seen, cases of
-          the site at hand among it; the paper's holds past tasks alone.
+    agem  g - (g . r / r . r) r where g . r < 0, r the gradient of kept cases of
+          past sites (Chaudhry et al., "Efficient lifelong learning with A-GEM",
+          ICLR 2019).
     gpm   G - U U^T G for every kernel, U a basis of what gradients of past
           sites span (Saha et al., "Gradient projection memory", ICLR 2021, has
           a basis of the inputs of every layer; gradients lie in their span and
           are there for any network: so the released code of SAMCL).
 
 An optimizer that scales its gradient element by element, as Adam does, steps
-out of the span it was given, by as much as it steps at all: gpm takes the part
-in the basis out of the step too. Its paper's networks have no offsets and keep
-their normalisation as the first task left it: the same comes of an offset or
-scale as the kernel of one input that never varies.
+where the projected gradient does not point, by as much as it steps at all: both
+project the step too. GPM's networks have no offsets and keep their
+normalisation as the first task left it: the same comes of an offset or scale as
+the kernel of one input that never varies.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,9 +21,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from common import execution, tree
 from common import train_state as ts
+from common.rules import descent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,39 +55,58 @@ class Gpm:
 Bases = Mapping[str, jax.Array]
 
 
-def agreeing(
-  grad_fn: ts.GradFn, draw: ts.DrawFn, num_cases: int | None = None
-) -> ts.DirectionFn:
-  """The gradient of the batch, without what contradicts that of the memory.
+def make_agreeing(
+  grad_fn: ts.GradFn,
+  tx: optax.GradientTransformation,
+  draw: ts.DrawFn,
+  num_cases: int | None = None,
+) -> ts.StepFn:
+  """An update that does not raise the loss of the memory, to first order.
 
   Args:
     grad_fn: of a batch.
+    tx: optimizer.
     draw: (memory, size, key) -> remembered cases.
     num_cases: of them; None for as many as the batch has.
   """
+  apply = descent.make_apply(tx)
 
-  @jax.jit
-  def project(grads, reference):
+  @execution.piece
+  def agreed(grads, reference):
     along = tree.dot(grads, reference)
-    square = tree.dot(reference, reference)
-    scale = jnp.where(square > 0, along / jnp.where(square > 0, square, 1), 0)
-    scale = jnp.minimum(scale, 0)
-    return jax.tree.map(lambda g, r: g - scale * r, grads, reference), along
+    return _without(grads, reference, jnp.minimum(along, 0)), along
 
-  def direction(state, batch, key):
+  @execution.piece
+  def confined(start, end, reference):
+    moved = jax.tree.map(jnp.subtract, end, start)
+    along = jnp.maximum(tree.dot(moved, reference), 0)
+    return _without(end, reference, along)
+
+  def update(state, batch, key):
     draw_key, past_key, key = jax.random.split(key, 3)
     size = num_cases or tree.num_items(batch)
     past = draw(state.memory, size, draw_key)
     reference, of_past = grad_fn(state.params, past, past_key)
     grads, metrics = grad_fn(state.params, batch, key)
-    grads, along = project(grads, reference)
-    return grads, {
+    grads, along = agreed(grads, reference)
+    start = state.params
+    state, norms = apply(state, grads)
+    params = confined(start, state.params, reference)
+    return state.replace(params=params), {
       **metrics,
+      **norms,
       'inner_product/memory': along,
       'replay/loss/total': of_past['loss/total'],
     }
 
-  return direction
+  return update
+
+
+def _without(vector, reference, along):
+  """v - (along / r . r) r; v where r is 0."""
+  square = tree.dot(reference, reference)
+  scale = jnp.where(square > 0, along / jnp.where(square > 0, square, 1), 0)
+  return jax.tree.map(lambda v, r: v - scale * r, vector, reference)
 
 
 def create_bases(params: ts.Params, num_columns: int) -> Bases:

@@ -53,7 +53,7 @@ _TESTS = (
   'after the last stage, each the mean over its labels and runs (other cases '
   'for these networks).'
 )
-_SITES = 'Every site after the last stage, in the units of the metric.'
+_SITES = '{axis}: every site after the last stage.'
 
 
 def write(
@@ -140,7 +140,9 @@ def _section(
       parts.append(_note(_TESTS.format(reference=table.reference.name)))
     if not name:
       parts += [_note(_NOTE), *map(_note, study.unequal_fields())]
-      parts += [comparison_table.sites_html(table.rows), _note(_SITES)]
+      for metric, scores in study.rows[0].runs[0].scores.items():
+        parts.append(comparison_table.sites_html(table.rows, metric))
+        parts.append(_note(_SITES.format(axis=scores.axis_label)))
   for number, (path, caption) in enumerate(pictures, start=shown + 1):
     parts.append(page.figure(number, path, caption))
   return '\n'.join(parts)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common import comparison, methods, page, significance
-from common import scores as scores_lib
 
 Column = tuple[str, str]  # metric, summary
 # Memory of a method -> field of its size, whether of each past site, of what.
@@ -73,8 +72,9 @@ class Table:
   def _line(self, row: comparison.Row) -> list[str | page.Cell]:
     other = '' if row.cells == self._first.cells else '*'
     cells = [
-      page.Cell(
-        _spread(row.summary(*column), len(row.runs)),
+      _cell(
+        row.summary(*column),
+        len(row.runs),
         self._mark(row, column),
         _said(self.tests.get((row.name, column))),
       )
@@ -127,29 +127,24 @@ def create(
   return Table(tuple(rows), columns, reference, tests)
 
 
-def sites_html(rows: Sequence[comparison.Row]) -> str:
-  """Every site in the end, by every metric that was scored, in its units."""
-  scores = rows[0].runs[0].scores
-  order = next(iter(scores.values()))
-  names = [*sorted(order.sites[: order.num_stream])]
-  names += order.sites[order.num_stream :]
-  columns = [
-    (metric, site)
-    for metric in scores
-    for site in names
-    if any(row.site_scores(metric, site).size for row in rows)
-  ]
-  head = ['method', 'runs']
-  head += [f'{_name(scores[metric])} {site}' for metric, site in columns]
+def sites_html(rows: Sequence[comparison.Row], metric: str) -> str:
+  """What is left of every site in the end, in the units of the metric."""
+  scores = rows[0].runs[0].scores[metric]
+  sites = [*sorted(scores.sites[: scores.num_stream])]
+  sites += scores.sites[scores.num_stream :]
+  values = {
+    site: [row.site_scores(metric, site) for row in rows] for site in sites
+  }
+  sites = [site for site in sites if any(found.size for found in values[site])]
   lines = [
     [
       row.name,
       str(len(row.runs)),
-      *(_spread(row.site_scores(*column), len(row.runs)) for column in columns),
+      *(_cell(values[site][place], len(row.runs)) for site in sites),
     ]
-    for row in rows
+    for place, row in enumerate(rows)
   ]
-  return page.table(head, lines)
+  return page.table(['method', 'runs', *sites], lines)
 
 
 def paired(
@@ -211,17 +206,17 @@ def _kept(row: comparison.Row) -> str:
   return f'{size * num_past if each else size} {kind}'
 
 
-def _name(scores: scores_lib.Scores) -> str:
-  return scores.title + ('' if scores.unit == '1' else f' ({scores.unit})')
-
-
-def _spread(values: np.ndarray, num_runs: int) -> str:
+def _cell(
+  values: np.ndarray, num_runs: int, mark: str = '', said: str = ''
+) -> page.Cell:
+  """Mean and spread; below, what is said, or that some runs have no value."""
   if not values.size:
-    return page.signed(None)
+    return page.Cell(page.signed(None))
   text = page.signed(float(values.mean()))
   if values.size > 1:
     text += f' ± {values.std(ddof=1):.3f}'
-  return text if values.size == num_runs else f'{text} ({values.size} runs)'
+  fewer = '' if values.size == num_runs else f'of {values.size}'
+  return page.Cell(text, mark, '; '.join(filter(None, [fewer, said])))
 
 
 def _said(test: Test | None) -> str:

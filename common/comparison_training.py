@@ -96,7 +96,7 @@ def costs(
         axes.barh(place, value, color=styles[row.name]['color'], height=0.7)
         axes.text(value, place, f' {value:.3g}', va='center', fontsize=8)
     axes.set_xlabel(names[field])
-    axes.margins(x=0.15)
+    axes.margins(x=0.22)
     axes.spines[['top', 'right']].set_visible(False)
   panels[0].set_yticks(range(len(rows)), [figures.plain(r.name) for r in rows])
   panels[0].invert_yaxis()

@@ -16,9 +16,10 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; margin: 2rem auto;
 h1 { font-size: 1.5rem; margin-bottom: 0.2rem; }
 h2 { font-size: 1.15rem; margin-top: 2rem; }
 p.facts, figcaption, p.note { color: #555; font-size: 0.88rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-size: 0.88rem;
+  font-variant-numeric: tabular-nums; }
 div.wide { overflow-x: auto; }
-th, td { padding: 0.25rem 0.7rem; text-align: right; white-space: nowrap; }
+th, td { padding: 0.2rem 0.5rem; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 2px solid #333; border-top: 2px solid #333; }
 tbody tr:last-child > * { border-bottom: 2px solid #333; }
@@ -30,7 +31,11 @@ figure { margin: 1.6rem 0; break-inside: avoid; }
 img { max-width: 100%; height: auto; }
 pre { font-size: 0.8rem; white-space: pre-wrap; background: #f6f6f6;
   padding: 0.8rem; }
-@media print { body { font-size: 10pt; margin: 0; max-width: none; } }
+@media print {
+  body { font-size: 10pt; margin: 0; max-width: none; }
+  table { font-size: 7.5pt; }
+  th, td { padding: 0.1rem 0.3rem; }
+}
 """
 
 

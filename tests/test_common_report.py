@@ -234,13 +234,13 @@ def test_every_site_in_the_end(tmp_path):
   results['metrics']['dice']['matrix'][1] = [0.5, None, 0.25]
   path.write_text(json.dumps(results))
   (study,), _ = grouping.find([tmp_path])
-  text = comparison_table.sites_html(study.rows)
-  assert re.findall('col">(.*?)<', text)[2:] == ['dice a', 'dice b', 'dice new']
+  text = comparison_table.sites_html(study.rows, 'dice')
+  assert re.findall('col">(.*?)<', text)[2:] == ['a', 'b', 'new']
   (line,) = re.findall('<tr><th scope="row">er.*', text)
   assert re.findall('<td>(.*?)</td>', line) == [
     '2',
     '0.375 ± 0.177',
-    '0.250 (1 runs)',
+    '<span>0.250</span><small>of 1</small>',
     '0.250 ± 0.000',
   ]
 

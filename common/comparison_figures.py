@@ -18,7 +18,10 @@ from common import (
 def draw_all(study: comparison.Study) -> Iterator[comparison_style.Drawn]:
   """(name, figure, caption) of all that the runs of a study have files for."""
   rows = study.best_first(study.main_rows)
-  styles = {row.name: comparison_style.style(i) for i, row in enumerate(rows)}
+  styles = {
+    row.name: comparison_style.style(i)
+    for i, row in enumerate([*rows, study.untrained])
+  }
   for metric in study.metrics:
     yield from _of_metric(study, rows, styles, metric)
   yield from comparison_training.cosines(rows, styles)
@@ -42,23 +45,25 @@ def _of_metric(
     'runs of the order that most have; bright is better.',
   )
   have, others = comparison.alike(have)
+  start = _reached(study.untrained, have, metric)
   # The stages of joint see all sites alike.
   learning = [row for row in have if row.method != 'joint']
   if learning:
     yield (
       f'learnt_{metric}',
       comparison_scores.learnt_so_far(learning, metric, styles),
-      f'{metric}: mean over the sites learnt so far, after every stage; mean '
-      'and standard deviation over runs. What falls is forgotten, or harder.'
+      f'{metric}: mean over the sites learnt so far, after every stage: mean '
+      'over runs, standard deviation over those of the same order. What falls '
+      'is forgotten, or harder.'
       f'{others}',
     )
   yield (
     f'cases_{metric}',
-    comparison_scores.violins(have, metric, styles),
+    comparison_scores.violins([*have, *start], metric, styles),
     f'{metric} of every case after the last stage, mean over its labels and '
     f'over runs; the bar is the median.{others}',
   )
-  both = [row for row in have if row.summary(metric, 'unseen').size]
+  both = [row for row in [*have, *start] if row.summary(metric, 'unseen').size]
   if both:
     yield (
       f'trade_off_{metric}',
@@ -76,3 +81,11 @@ def _of_metric(
         f'{metric} of {method} over {field}; mean and standard deviation over '
         'runs.',
       )
+
+
+def _reached(
+  start: comparison.Row, rows: Sequence[comparison.Row], metric: str
+) -> list[comparison.Row]:
+  """The untrained network, where a method ends below it."""
+  lowest = min(row.summary(metric, 'ACC').mean() for row in rows)
+  return [start] if start.summary(metric, 'ACC').mean() > lowest else []

@@ -72,8 +72,9 @@ def learnt_so_far(
   """Mean score of the sites learnt so far over the stages.
 
   A stage is left out where a run has no score yet, for another order would be
-  all that is left there. Spreads are bars, side by side: bands of a dozen
-  methods hide each other.
+  all that is left there. Spreads are those of the runs of an order, for what
+  another order has learnt by then is something else; bars, side by side: bands
+  of a dozen methods hide each other.
   """
 
   def curve(run: run_files.Run) -> np.ndarray:
@@ -83,13 +84,20 @@ def learnt_so_far(
   figure = mpl_figure.Figure(figsize=(7.4, 4.0), layout='constrained')
   axes = figure.add_subplot()
   shifts = np.linspace(-0.2, 0.2, len(rows)) if len(rows) > 1 else [0.0]
+  known = np.isfinite([[curve(run) for run in row.runs] for row in rows])
+  known = known.all(axis=(0, 1))
+  stages = 1 + np.flatnonzero(known)
   for row, shift in zip(rows, shifts, strict=True):
-    found = np.array([curve(run) for run in row.runs])
-    stages = np.arange(1, found.shape[1] + 1)
+    by_order = [
+      np.array([curve(run)[known] for run in runs])
+      for _, runs in comparison.group(
+        row.runs, lambda run: comparison.cell(run)[0]
+      )
+    ]
     axes.errorbar(
       stages + shift,
-      found.mean(axis=0),
-      found.std(axis=0, ddof=1) if len(found) > 1 else None,
+      np.concatenate(by_order).mean(axis=0),
+      _spread_within(by_order),
       marker='o',
       markersize=3.5,
       elinewidth=0.8,
@@ -169,7 +177,27 @@ def _mean_scores(
     if scores:
       mean = np.mean([one.matrix for one in scores], axis=0)
       tables[row.name] = scores[0]._replace(matrix=mean)
-  return tables
+  scored = np.any([~np.isnan(s.matrix).all(axis=0) for s in tables.values()], 0)
+  return {name: _columns(one, scored) for name, one in tables.items()}
+
+
+def _columns(
+  scores: scores_lib.Scores, chosen: np.ndarray
+) -> scores_lib.Scores:
+  """Of some sites alone."""
+  sites = tuple(np.array(scores.sites)[chosen])
+  return scores._replace(matrix=scores.matrix[:, chosen], sites=sites)
+
+
+def _spread_within(groups: Sequence[np.ndarray]) -> np.ndarray | None:
+  """Pooled sample standard deviation of the rows of each group."""
+  freedom = sum(len(group) - 1 for group in groups)
+  if not freedom:
+    return None
+  squares = [
+    np.sum((group - group.mean(axis=0)) ** 2, axis=0) for group in groups
+  ]
+  return np.sqrt(np.sum(squares, axis=0) / freedom)
 
 
 def _nanmean(values: np.ndarray) -> float:

@@ -10,6 +10,7 @@ from PIL import Image
 import pytest
 
 from common import (
+  comparison_figures,
   comparison_scores,
   comparison_style,
   comparison_table,
@@ -291,6 +292,59 @@ def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
   (line, *_) = figure.axes[0].lines
   # After stage 1 the first site has score - .25, then both have score.
   np.testing.assert_allclose(line.get_ydata(), [0.385, 0.635])
+  # Seeds of either order have .625, .635 and .645 in the end.
+  segments = figure.axes[0].collections[0].get_segments()
+  np.testing.assert_allclose(np.ptp(segments[1][:, 1]), 2 * 0.01)
+
+
+def test_spread_is_that_of_seeds_and_not_of_orders(sweep):
+  """Another order that is .2 better throughout leaves the bars as they are."""
+  for seed in range(3):
+    path = sweep / f'er-1-{seed}' / 'results.json'
+    results = json.loads(path.read_text())
+    matrix = np.array(results['metrics']['dice']['matrix']) + 0.2
+    results['metrics']['dice']['matrix'] = matrix.tolist()
+    path.write_text(json.dumps(results))
+  (study,), _ = grouping.find([sweep])
+  rows = [row for row in study.main_rows if row.method == 'er']
+  figure = comparison_scores.learnt_so_far(
+    rows, 'dice', {'er': comparison_style.style(0)}
+  )
+  (line, *_) = figure.axes[0].lines
+  np.testing.assert_allclose(line.get_ydata(), [0.485, 0.735])
+  segments = figure.axes[0].collections[0].get_segments()
+  np.testing.assert_allclose(np.ptp(segments[1][:, 1]), 2 * 0.01)
+
+
+def test_a_site_without_a_score_is_no_column(sweep):
+  for path in sweep.rglob('results.json'):
+    results = json.loads(path.read_text())
+    place = results['stream'].index('b')
+    for row in results['metrics']['dice']['matrix']:
+      row[place] = None
+    path.write_text(json.dumps(results))
+  (study,), _ = grouping.find([sweep])
+  figure = comparison_scores.matrices(study.main_rows, 'dice')
+  names = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+  assert names == ['a', 'new']
+  assert figure.axes[0].images[0].get_array().shape == (2, 2)
+
+
+def test_the_start_is_drawn_where_a_method_ends_below_it(sweep):
+  (study,), _ = grouping.find([sweep])
+  assert 'untrained' not in _legend(study)
+  run_folders.write(sweep / 'bad', 'lwf', score=-0.25)
+  (study,), _ = grouping.find([sweep / 'bad'])
+  assert _legend(study)[-1] == 'untrained'
+
+
+def _legend(study):
+  """Names in the plot of ACC against unseen."""
+  drawn = {
+    name: figure for name, figure, _ in comparison_figures.draw_all(study)
+  }
+  (legend,) = drawn['trade_off_dice'].legends
+  return [text.get_text() for text in legend.get_texts()]
 
 
 def test_what_no_run_measured_has_no_panel(sweep):

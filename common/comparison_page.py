@@ -19,8 +19,6 @@ from common import (
   page,
 )
 
-# Whom the others are tested against, unless another is named.
-_REFERENCES = ('smg', 'samcl')
 _COLUMNS = (
   'study',
   'table',
@@ -76,7 +74,7 @@ def write(
     )
   sections, numbers, shown = [], [], 0
   for place, study in enumerate(studies, start=1):
-    tables = _tables(study, reference)
+    tables = comparison_table.create_all(study, reference)
     for name, table in tables.items():
       numbers += [[study.title, name, *line] for line in table.numbers()]
     pictures = list(_draw(study, folder / 'figures', f'{place}'))
@@ -90,22 +88,6 @@ def write(
     print(f'left out: {line}')
   runs = sum(len(row.runs) for study in studies for row in study.rows)
   print(f'done: {runs} runs, {len(left_out)} left out; {path}')
-
-
-def _tables(
-  study: comparison.Study, wanted: str
-) -> dict[str, comparison_table.Table]:
-  """The main table, named '', and one for each ablation."""
-  by_method = {row.method: row for row in study.main_rows}
-  names = [wanted] if wanted else _REFERENCES
-  chosen = next((by_method[name] for name in names if name in by_method), None)
-  rows = [*study.main_rows, study.untrained]
-  tables = {'': comparison_table.create(study, rows, chosen)}
-  for (method, fields), rows in study.ablations().items():
-    tables[f'{method}: {fields}'] = comparison_table.create(
-      study, rows, rows[0]
-    )
-  return tables
 
 
 def _table_text(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

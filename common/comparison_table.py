@@ -10,6 +10,8 @@ import numpy as np
 from common import comparison, methods, page, significance
 
 Column = tuple[str, str]  # metric, summary
+# Whom the others are tested against, unless another is named.
+_REFERENCES = ('smg', 'samcl')
 # Memory of a method -> field of its size, whether of each past site, of what.
 _SIZES = {
   'reservoir': ('memory.capacity', False, 'real'),
@@ -49,9 +51,12 @@ class Table:
   tests: Mapping[tuple[str, Column], Test]
 
   def to_html(self) -> str:
+    return page.table(self.head, [self.line(row) for row in self.rows])
+
+  @property
+  def head(self) -> list[str]:
     columns = [' '.join(column) for column in self.columns]
-    head = ['method', 'runs', 'cases kept', *columns]
-    return page.table(head, [self._line(row) for row in self.rows])
+    return ['method', 'runs', 'cases kept', *columns]
 
   def numbers(self) -> Iterator[list[Any]]:
     """Method, variant, column, runs, mean, sd and test of every cell."""
@@ -69,7 +74,8 @@ class Table:
             *self.tests.get((row.name, column), ('', '', '')),
           ]
 
-  def _line(self, row: comparison.Row) -> list[str | page.Cell]:
+  def line(self, row: comparison.Row) -> list[str | page.Cell]:
+    """What stands under each title of the head."""
     other = '' if row.cells == self._first.cells else '*'
     cells = [
       _cell(
@@ -99,6 +105,22 @@ class Table:
   @property
   def _first(self) -> comparison.Row:
     return self.reference or self.rows[0]
+
+
+def create_all(study: comparison.Study, wanted: str = '') -> dict[str, Table]:
+  """The main table of a study, named '', and one for each ablation.
+
+  `wanted` is the method that others are tested against; without it smg or
+  samcl where there is one.
+  """
+  by_method = {row.method: row for row in study.main_rows}
+  names = [wanted] if wanted else _REFERENCES
+  chosen = next((by_method[name] for name in names if name in by_method), None)
+  rows = [*study.main_rows, study.untrained]
+  tables = {'': create(study, rows, chosen)}
+  for (method, fields), rows in study.ablations().items():
+    tables[f'{method}: {fields}'] = create(study, rows, rows[0])
+  return tables
 
 
 def create(

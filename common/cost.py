@@ -1,6 +1,10 @@
-"""What a run takes: seconds of a step, and memory."""
+"""What a run takes: a machine, seconds of a step, and memory."""
 
 from collections.abc import Callable
+import os
+import pathlib
+import platform
+import re
 import resource
 import statistics
 import sys
@@ -32,6 +36,24 @@ class Pace:
   def median(self) -> float | None:
     """None where no two steps followed each other unlogged."""
     return statistics.median(self._seconds) if self._seconds else None
+
+
+def device() -> str:
+  """The accelerator, or the processor with the cores that may be used of it."""
+  found = jax.devices()[0]
+  if found.platform != 'cpu':
+    return f'{found.platform}: {found.device_kind}'
+  cores = os.cpu_count()
+  if hasattr(os, 'sched_getaffinity'):
+    cores = len(os.sched_getaffinity(0))
+  return f'cpu: {_processor()}, {cores} of {os.cpu_count()} cores'
+
+
+def _processor() -> str:
+  listed = pathlib.Path('/proc/cpuinfo')
+  text = listed.read_text('utf-8') if listed.exists() else ''
+  model = re.search(r'^model name\s*: (.+)', text, re.MULTILINE)
+  return model[1] if model else platform.processor() or platform.machine()
 
 
 def peak_gib() -> float | None:

@@ -2,8 +2,8 @@
 
     python -m common.reproducibility runs/sweep --out=REPRODUCIBILITY.md
 
-For each table: the command of every row, where and when it ran, and what it
-found. Nothing in the file is typed by hand.
+For each table: the command of every row, the commit and the machine that it ran
+on, how long, and what it found. Nothing in the file is typed by hand.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,25 @@ import shlex
 
 import numpy as np
 
-from common import app, comparison, files, grouping, run_files
+from common import (
+  app,
+  comparison,
+  comparison_table,
+  files,
+  grouping,
+  page,
+  run_files,
+)
 
 _HEAD = """# Reproducibility
 
 Written by `python -m common.reproducibility` from {count} run folders. Each row
 is what the runs of a method gave, mean ± sample standard deviation over orders
-and seeds; the command is that of its first run, the others differ in
-`--config.seed` and `--config.stream`. Times are wall clock of a run, median.
+and seeds; minutes are wall clock of a run, median. In parentheses the mean
+difference to the row that others are tested against, on the orders and seeds
+that both have, p over runs and p over cases, as `docs/metrics.md` defines them;
+a * marks a row of other orders or seeds. The command is that of a row's first
+run, the others differ in `--config.seed` and `--config.stream`.
 """
 
 
@@ -43,40 +54,50 @@ def main(folders: Sequence[pathlib.Path], out: str) -> None:
 
 
 def _section(study: comparison.Study) -> Iterator[str]:
-  columns = [
-    (metric, name)
-    for metric in study.metrics
-    for name in comparison.SUMMARIES
-    if any(row.summary(metric, name).size for row in study.rows)
-  ]
-  rows = study.best_first(study.rows)
   yield from (f'## {study.title}', '')
   for field in ('git', 'device', 'jax'):
     said = {
       str(run.results[field])
-      for row in rows
+      for row in study.rows
       for run in row.runs
       if run.results.get(field)
     }
     yield f'- {field}: {", ".join(sorted(said)) or "not recorded"}'
   yield ''
-  yield _line('method', 'runs', 'minutes', *(' '.join(c) for c in columns))
-  yield _line(*['---'] * (3 + len(columns)))
-  for row in rows:
-    cells = [_spread(row.summary(*column)) for column in columns]
-    yield _line(row.name, str(len(row.runs)), _minutes(row), *cells)
-  yield from ('', '```bash')
-  for row in rows:
+  for name, table in comparison_table.create_all(study).items():
+    if name:
+      yield from (f'### {name}', '')
+    method, runs, *rest = table.head
+    yield _line(method, runs, 'minutes', *rest)
+    yield _line(*['---'] * (1 + len(table.head)))
+    for row in table.rows:
+      title, runs, *cells = table.line(row)
+      yield _line(title, runs, _minutes(row), *map(_text, cells))
+    yield ''
+  yield '```bash'
+  for row in study.best_first(study.rows):
     if command := _command(row.runs[0]):
       yield command
   yield from ('```', '')
 
 
+def _text(cell: str | page.Cell) -> str:
+  if isinstance(cell, str):
+    return cell
+  return f'{cell.text} ({cell.below})' if cell.below else cell.text
+
+
 def _command(run: run_files.Run) -> str:
   """What started a run, without the folders of the machine that it was on."""
   words = shlex.split(run.results.get('command') or '')
-  kept = [word for word in words if not _is_place(word)]
-  return shlex.join(kept)
+  return ' '.join(_quoted(word) for word in words if not _is_place(word))
+
+
+def _quoted(word: str) -> str:
+  """For a shell; a tuple of names in double quotes, as people write it."""
+  if "'" in word and not set(word) & set('"$`\\!'):
+    return f'"{word}"'
+  return shlex.quote(word)
 
 
 def _is_place(word: str) -> bool:
@@ -85,15 +106,9 @@ def _is_place(word: str) -> bool:
 
 def _minutes(row: comparison.Row) -> str:
   known = [run.results['wall_s'] for run in row.runs if 'wall_s' in run.results]
-  return f'{np.median(known) / 60:.1f}' if known else ''
-
-
-def _spread(values: np.ndarray) -> str:
-  if not values.size:
+  if not known or not row.stage:
     return ''
-  if values.size == 1:
-    return f'{values[0]:.3f}'
-  return f'{values.mean():.3f} ± {values.std(ddof=1):.3f}'
+  return f'{np.median(known) / 60:.1f}'
 
 
 def _line(*cells: str) -> str:

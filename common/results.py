@@ -60,7 +60,6 @@ def write(
       num_stream=num_stream,
       higher_is_better=spec.higher_is_better,
     )
-  device = jax.devices()[0]
   entry = {
     'problem': problem.name,
     'method': method,
@@ -73,7 +72,7 @@ def write(
     'wall_s': round(position.wall_s, 1),
     'step_s': step_s,
     'peak_gib': cost.peak_gib(),
-    'device': f'{device.platform}:{device.device_kind}',
+    'device': cost.device(),
     'jax': jax.__version__,
     'git': _commit(),
     'ended': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),

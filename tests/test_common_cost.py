@@ -1,6 +1,10 @@
 """Seconds of a step, from a clock that is read off a list."""
 
+import os
+import re
+
 import numpy as np
+import pytest
 
 from common import cost
 
@@ -28,3 +32,16 @@ def test_peak_holds_what_was_held():
   held = np.ones(2**26)  # half a GiB, written
   assert 0.5 < cost.peak_gib() < 64
   assert held[-1] == 1
+
+
+@pytest.mark.skipif(
+  not hasattr(os, 'sched_setaffinity'), reason='cores cannot be chosen here'
+)
+def test_a_processor_is_named_with_the_cores_that_are_free():
+  assert re.fullmatch(r'cpu: .+, \d+ of \d+ cores', cost.device())
+  allowed = os.sched_getaffinity(0)
+  try:
+    os.sched_setaffinity(0, {min(allowed)})
+    assert f', 1 of {os.cpu_count()} cores' in cost.device()
+  finally:
+    os.sched_setaffinity(0, allowed)

@@ -1,11 +1,14 @@
 """What is written about how numbers came about."""
 
 import json
+import shlex
 
 import pytest
 
 from common import reproducibility
 from tests import binaries, run_folders
+
+DASH = '\N{EN DASH}'
 
 
 def _say(folder, **fields):
@@ -25,8 +28,19 @@ def runs(tmp_path):
       git='abc',
       device='cpu:x',
       jax='1.2',
-      command='python -m smg.train --config=c.py --config.method=er '
-      f"--config.stream='(1, 2)' --workdir={folder} --config.data.folder=/d",
+      command=shlex.join(
+        [
+          'python',
+          '-m',
+          'smg.train',
+          '--config=c.py',
+          '--config.method=er',
+          '--config.stream=(1, 2)',
+          "--config.unseen=('a',)",
+          f'--workdir={folder}',
+          '--config.data.folder=/d',
+        ]
+      ),
     )
   return tmp_path / 'runs'
 
@@ -36,11 +50,11 @@ def test_command_commit_machine_time_and_numbers(runs, tmp_path):
   path = tmp_path / 'R.md'
   reproducibility.main([runs], str(path))
   text = path.read_text()
-  assert '| er | 2 | 2.0 | 0.500 ± 0.354 |' in text
+  assert f'| er | 2 | 2.0 | {DASH} | 0.500 ± 0.354 |' in text
   assert '- git: abc\n- device: cpu:x\n- jax: 1.2\n' in text
   assert (
     'python -m smg.train --config=c.py --config.method=er '
-    "'--config.stream=(1, 2)'\n"
+    "'--config.stream=(1, 2)' \"--config.unseen=('a',)\"\n"
   ) in text
   assert str(runs / '0') not in text and '/d' not in text.split('bash')[1]
   assert f'- {runs}/half: not finished' in text
@@ -51,7 +65,7 @@ def test_what_a_run_does_not_say_is_left_open(tmp_path):
   reproducibility.main([tmp_path / 'runs'], str(tmp_path / 'R.md'))
   text = (tmp_path / 'R.md').read_text()
   assert '- git: not recorded' in text
-  assert '| er | 1 |  | 0.500 |' in text
+  assert f'| er | 1 |  | {DASH} | 0.500 |' in text
 
 
 def test_bad_arguments_end_in_one_line():

@@ -47,9 +47,9 @@ _TESTS = (
   'Small: the mean difference to {reference} on the orders and seeds that both '
   'have, in whose order the rows are, and p of two two-sided Wilcoxon '
   'signed-rank tests, each adjusted after Holm for the rows of the table: over '
-  'runs, pairs of the same order and seed (other trainings), then over cases '
-  'after the last stage, each the mean over its labels and runs (other cases '
-  'for these networks).'
+  'runs, six or more pairs of the same order and seed (other trainings), then '
+  'over cases after the last stage, each the mean over its labels and runs '
+  '(other cases for these networks).'
 )
 _SITES = '{axis}: every site after the last stage.'
 

@@ -6,113 +6,17 @@ For each table: the command of every row, the commit and the machine that it ran
 on, how long, and what it found. Nothing in the file is typed by hand.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 import pathlib
-import re
-import shlex
 
-import numpy as np
-
-from common import (
-  app,
-  comparison,
-  comparison_table,
-  files,
-  grouping,
-  page,
-  run_files,
-)
-
-_HEAD = """# Reproducibility
-
-Written by `python -m common.reproducibility` from {count} run folders. Each row
-is what the runs of a method gave, mean ± sample standard deviation over orders
-and seeds; minutes are wall clock of a run, median. In parentheses the mean
-difference to the row that others are tested against, on the orders and seeds
-that both have, p over runs and p over cases, as `docs/metrics.md` defines them;
-a * marks a row of other orders or seeds. The command is that of a row's first
-run, the others differ in `--config.seed` and `--config.stream`.
-"""
+from common import app
 
 
 def main(folders: Sequence[pathlib.Path], out: str) -> None:
-  """Writes the file `out`.
+  """Writes the file `out`, see `provenance.write`."""
+  from common import provenance
 
-  Raises:
-    InputError: no finished run is found, or the file cannot be written.
-  """
-  path = app.checked_out(out)
-  studies, left_out = grouping.find(folders)
-  count = sum(len(row.runs) for study in studies for row in study.rows)
-  lines = [_HEAD.format(count=count)]
-  for study in studies:
-    lines += _section(study)
-  if left_out:
-    lines += ['## Left out', '', *(f'- {line}' for line in left_out), '']
-  files.write_text(path, '\n'.join(lines))
-  print(f'done: {count} runs; {path}')
-
-
-def _section(study: comparison.Study) -> Iterator[str]:
-  yield from (f'## {study.title}', '')
-  for field in ('git', 'device', 'jax'):
-    said = {
-      str(run.results[field])
-      for row in study.rows
-      for run in row.runs
-      if run.results.get(field)
-    }
-    yield f'- {field}: {", ".join(sorted(said)) or "not recorded"}'
-  yield ''
-  for name, table in comparison_table.create_all(study).items():
-    if name:
-      yield from (f'### {name}', '')
-    method, runs, *rest = table.head
-    yield _line(method, runs, 'minutes', *rest)
-    yield _line(*['---'] * (1 + len(table.head)))
-    for row in table.rows:
-      title, runs, *cells = table.line(row)
-      yield _line(title, runs, _minutes(row), *map(_text, cells))
-    yield ''
-  yield '```bash'
-  for row in study.best_first(study.rows):
-    if command := _command(row.runs[0]):
-      yield command
-  yield from ('```', '')
-
-
-def _text(cell: str | page.Cell) -> str:
-  if isinstance(cell, str):
-    return cell
-  return f'{cell.text} ({cell.below})' if cell.below else cell.text
-
-
-def _command(run: run_files.Run) -> str:
-  """What started a run, without the folders of the machine that it was on."""
-  words = shlex.split(run.results.get('command') or '')
-  return ' '.join(_quoted(word) for word in words if not _is_place(word))
-
-
-def _quoted(word: str) -> str:
-  """For a shell; a tuple of names in double quotes, as people write it."""
-  if "'" in word and not set(word) & set('"$`\\!'):
-    return f'"{word}"'
-  return shlex.quote(word)
-
-
-def _is_place(word: str) -> bool:
-  return bool(re.match(r'--(workdir|config\.data\.folder)=', word))
-
-
-def _minutes(row: comparison.Row) -> str:
-  known = [run.results['wall_s'] for run in row.runs if 'wall_s' in run.results]
-  if not known or not row.stage:
-    return ''
-  return f'{np.median(known) / 60:.1f}'
-
-
-def _line(*cells: str) -> str:
-  return f'| {" | ".join(cells)} |'
+  provenance.write(folders, app.checked_out(out))
 
 
 if __name__ == '__main__':

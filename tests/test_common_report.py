@@ -202,7 +202,8 @@ def test_rows_are_in_the_order_of_what_they_differ_by(tmp_path):
   table = comparison_table.create(study, study.rows, smg)
   assert [row.name for row in table.rows] == ['smg', 'er']
   test = table.tests['er', ('dice', 'ACC')]
-  assert (test.gap, test.p_runs) == (-0.125, 1.0)
+  # One run can show nothing whatever it is, and does not count among the tests.
+  assert test.gap == -0.125 and np.isnan(test.p_runs)
   assert er.summary('dice', 'ACC').mean() > smg.summary('dice', 'ACC').mean()
 
 

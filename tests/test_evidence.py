@@ -35,6 +35,7 @@ def test_reproducibility_is_written_from_the_runs(runs, tmp_path):
 def test_the_table_of_the_readme(runs):
   """Every row, found among the summaries of the runs."""
   text = (ROOT / 'README.md').read_text('utf-8')
+  written = (ROOT / 'REPRODUCIBILITY.md').read_text('utf-8')
   section = text.partition('### Registration\n')[2].partition('###')[0]
   lines = re.findall(r'^\| (.*) \|$', section, re.MULTILINE)[1:]
   studies, left_out = grouping.find([runs])
@@ -43,10 +44,12 @@ def test_the_table_of_the_readme(runs):
   rows = {row.method: row for row in [*study.main_rows, study.untrained]}
   said = set()
   for line in lines:
-    title, acc, _, landmarks, unseen = line.split(' | ')
+    title, acc, p_values, landmarks, unseen = line.split(' | ')
     method = title.strip('`').partition('`')[0]
     method = 'untrained' if method == 'before registration' else method
     said.add(method)
+    (known,) = re.findall(rf'^\| {method} \| 15 .*', written, re.MULTILINE)
+    assert method == 'samcl' or f'p {p_values})' in known.split(' | ')[4]
     for cell, metric, summary, sign, places in (
       (acc, 'dice', 'ACC', 1, 3),
       (landmarks, 'tre', 'ACC', -1, 2),

@@ -150,7 +150,7 @@ def test_one_site_says_that_there_is_no_past(folder):
       "--config.stream=('site_a',)",
     )
   )
-  assert 'alignment to previous sites starts at stage 2' in err
+  assert 'past ones come back from stage 2 on' in err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""Where the numbers of a comparison come from, as Markdown."""
+
+from collections.abc import Iterator, Sequence
+import pathlib
+import re
+import shlex
+
+import numpy as np
+
+from common import (
+  comparison,
+  comparison_table,
+  files,
+  grouping,
+  page,
+  run_files,
+)
+
+_HEAD = """# Reproducibility
+
+Written by `python -m common.reproducibility` from {count} run folders. Each row
+is what the runs of a method gave, mean ± sample standard deviation over orders
+and seeds; minutes are wall clock of a run, median. In parentheses the mean
+difference to the row that others are tested against, on the orders and seeds
+that both have, p over runs and p over cases, as `docs/metrics.md` defines them;
+a * marks a row of other orders or seeds. The command is that of a row's first
+run, the others differ in `--config.seed` and `--config.stream`.
+"""
+
+
+def write(folders: Sequence[pathlib.Path], path: pathlib.Path) -> None:
+  """Writes what is known of the runs in or below `folders`.
+
+  Raises:
+    InputError: no finished run is found, or the file cannot be written.
+  """
+  studies, left_out = grouping.find(folders)
+  count = sum(len(row.runs) for study in studies for row in study.rows)
+  lines = [_HEAD.format(count=count)]
+  for study in studies:
+    lines += _section(study)
+  if left_out:
+    lines += ['## Left out', '', *(f'- {line}' for line in left_out), '']
+  files.write_text(path, '\n'.join(lines))
+  print(f'done: {count} runs; {path}')
+
+
+def _section(study: comparison.Study) -> Iterator[str]:
+  yield from (f'## {study.title}', '')
+  for field in ('git', 'device', 'jax'):
+    said = {
+      str(run.results[field])
+      for row in study.rows
+      for run in row.runs
+      if run.results.get(field)
+    }
+    yield f'- {field}: {", ".join(sorted(said)) or "not recorded"}'
+  yield ''
+  for name, table in comparison_table.create_all(study).items():
+    if name:
+      yield from (f'### {name}', '')
+    method, runs, *rest = table.head
+    yield _line(method, runs, 'minutes', *rest)
+    yield _line(*['---'] * (1 + len(table.head)))
+    for row in table.rows:
+      title, runs, *cells = table.line(row)
+      yield _line(title, runs, _minutes(row), *map(_text, cells))
+    yield ''
+  yield '```bash'
+  for row in study.best_first(study.rows):
+    if command := _command(row.runs[0]):
+      yield command
+  yield from ('```', '')
+
+
+def _text(cell: str | page.Cell) -> str:
+  if isinstance(cell, str):
+    return cell
+  return f'{cell.text} ({cell.below})' if cell.below else cell.text
+
+
+def _command(run: run_files.Run) -> str:
+  """What started a run, without the folders of the machine that it was on."""
+  words = shlex.split(run.results.get('command') or '')
+  return ' '.join(_quoted(word) for word in words if not _is_place(word))
+
+
+def _quoted(word: str) -> str:
+  """For a shell; a tuple of names in double quotes, as people write it."""
+  if "'" in word and not set(word) & set('"$`\\!'):
+    return f'"{word}"'
+  return shlex.quote(word)
+
+
+def _is_place(word: str) -> bool:
+  return bool(re.match(r'--(workdir|config\.data\.folder)=', word))
+
+
+def _minutes(row: comparison.Row) -> str:
+  known = [run.results['wall_s'] for run in row.runs if 'wall_s' in run.results]
+  if not known or not row.stage:
+    return ''
+  return f'{np.median(known) / 60:.1f}'
+
+
+def _line(*cells: str) -> str:
+  return f'| {" | ".join(cells)} |'

@@ -28,7 +28,7 @@ def get_config() -> config_dict.ConfigDict:
   config.optim.lr = 8e-3
   config.diffusion.num_steps = (1200, 400)
   config.diffusion.num_kept = 48
-  # As many real cases as the reservoir holds of a site at the end.
+  # A quarter of the reservoir, which holds more of the first, longest stage.
   config.memory.num_kept = 24
   config.train.num_steps = (500, 80)
   return config

@@ -118,8 +118,7 @@ def violins(
 ) -> mpl_figure.Figure:
   """Every case of every site, a violin for each row."""
   scores = rows[0].runs[0].scores[metric]
-  sites = [*sorted(scores.sites[: scores.num_stream])]
-  sites += scores.sites[scores.num_stream :]
+  sites = scores.site_names
   found = {row.name: comparison.case_scores(row, metric, sites) for row in rows}
   scored = {site for cases in found.values() for site, _ in cases}
   sites = [site for site in sites if site in scored]
@@ -178,15 +177,7 @@ def _mean_scores(
       mean = np.mean([one.matrix for one in scores], axis=0)
       tables[row.name] = scores[0]._replace(matrix=mean)
   scored = np.any([~np.isnan(s.matrix).all(axis=0) for s in tables.values()], 0)
-  return {name: _columns(one, scored) for name, one in tables.items()}
-
-
-def _columns(
-  scores: scores_lib.Scores, chosen: np.ndarray
-) -> scores_lib.Scores:
-  """Of some sites alone."""
-  sites = tuple(np.array(scores.sites)[chosen])
-  return scores._replace(matrix=scores.matrix[:, chosen], sites=sites)
+  return {name: one.only(scored) for name, one in tables.items()}
 
 
 def _spread_within(groups: Sequence[np.ndarray]) -> np.ndarray | None:

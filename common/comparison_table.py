@@ -155,12 +155,11 @@ def create(
 def sites_html(rows: Sequence[comparison.Row], metric: str) -> str:
   """What is left of every site in the end, in the units of the metric."""
   scores = rows[0].runs[0].scores[metric]
-  sites = [*sorted(scores.sites[: scores.num_stream])]
-  sites += scores.sites[scores.num_stream :]
   values = {
-    site: [row.site_scores(metric, site) for row in rows] for site in sites
+    site: [row.site_scores(metric, site) for row in rows]
+    for site in scores.site_names
   }
-  sites = [site for site in sites if any(found.size for found in values[site])]
+  sites = [site for site in values if any(x.size for x in values[site])]
   lines = [
     [
       row.name,

@@ -32,3 +32,21 @@ class Scores(NamedTuple):
     unit = '' if self.unit in ('', '1') else f' ({self.unit})'
     better = 'higher' if self.higher_is_better else 'lower'
     return f'{self.title}{unit}, {better} is better'
+
+  @property
+  def site_names(self) -> tuple[str, ...]:
+    """The same for every order: the stream by name, then the other sites."""
+    stream, unseen = (
+      self.sites[: self.num_stream],
+      self.sites[self.num_stream :],
+    )
+    return (*sorted(stream), *unseen)
+
+  def only(self, chosen: np.ndarray) -> 'Scores':
+    """The columns of some sites, a mask (sites,)."""
+    return self._replace(
+      matrix=self.matrix[:, chosen],
+      untrained=self.untrained[chosen],
+      sites=tuple(np.array(self.sites)[chosen]),
+      num_stream=int(chosen[: self.num_stream].sum()),
+    )

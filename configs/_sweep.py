@@ -47,3 +47,11 @@ def make_group(problem: str, base: str, orders: tuple) -> Callable[..., dict]:
 def values(field: str, *found) -> tuple[str, ...]:
   """A variant for each value of a field."""
   return tuple(f'{field}={value}' for value in found)
+
+
+# What SAMCL is without its sharpness-aware step, and at other Reptile rates.
+SAMCL_PARTS = (
+  'sam.rho=0.0',
+  'sam.adaptive=False',
+  *values('reptile.beta', 0.25, 1.0),
+)

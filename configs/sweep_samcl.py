@@ -52,12 +52,7 @@ def get_config() -> config_dict.ConfigDict:
   groups.er_capacity = group(('er',), variants=sizes)
   groups.samcl_parts = group(
     ('samcl',),
-    variants=(
-      *sizes,
-      'sam.rho=0.0',
-      'sam.adaptive=False',
-      *values('reptile.beta', 0.25, 1.0),
-    ),
+    variants=(*sizes, *_sweep.SAMCL_PARTS),
     flags=_SINGLY,
   )
   groups.alpha = group(

@@ -73,12 +73,7 @@ def get_config() -> config_dict.ConfigDict:
   groups.capacity = group(('er',), variants=capacities)
   groups.samcl = group(
     ('samcl',),
-    variants=(
-      *capacities,
-      'sam.rho=0.0',
-      'sam.adaptive=False',
-      *values('reptile.beta', 0.25, 1.0),
-    ),
+    variants=(*capacities, *_sweep.SAMCL_PARTS),
     flags=_SLOWLY,
   )
   return config

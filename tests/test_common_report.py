@@ -284,18 +284,23 @@ def test_markup_in_names_is_shown_as_it_is(tmp_path):
   assert '&lt;b&gt;&amp;' in text and '<b>&' not in text
 
 
-def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
+def _learnt(sweep):
+  """Line of er over the stages, and the lengths of its bars."""
   (study,), _ = grouping.find([sweep])
   rows = [row for row in study.main_rows if row.method == 'er']
   figure = comparison_scores.learnt_so_far(
     rows, 'dice', {'er': comparison_style.style(0)}
   )
-  (line, *_) = figure.axes[0].lines
+  bars = figure.axes[0].collections[0].get_segments()
+  return figure.axes[0].lines[0], [np.ptp(bar[:, 1]) for bar in bars]
+
+
+def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
+  line, spreads = _learnt(sweep)
   # After stage 1 the first site has score - .25, then both have score.
   np.testing.assert_allclose(line.get_ydata(), [0.385, 0.635])
   # Seeds of either order have .625, .635 and .645 in the end.
-  segments = figure.axes[0].collections[0].get_segments()
-  np.testing.assert_allclose(np.ptp(segments[1][:, 1]), 2 * 0.01)
+  np.testing.assert_allclose(spreads[1], 2 * 0.01)
 
 
 def test_spread_is_that_of_seeds_and_not_of_orders(sweep):
@@ -306,15 +311,9 @@ def test_spread_is_that_of_seeds_and_not_of_orders(sweep):
     matrix = np.array(results['metrics']['dice']['matrix']) + 0.2
     results['metrics']['dice']['matrix'] = matrix.tolist()
     path.write_text(json.dumps(results))
-  (study,), _ = grouping.find([sweep])
-  rows = [row for row in study.main_rows if row.method == 'er']
-  figure = comparison_scores.learnt_so_far(
-    rows, 'dice', {'er': comparison_style.style(0)}
-  )
-  (line, *_) = figure.axes[0].lines
+  line, spreads = _learnt(sweep)
   np.testing.assert_allclose(line.get_ydata(), [0.485, 0.735])
-  segments = figure.axes[0].collections[0].get_segments()
-  np.testing.assert_allclose(np.ptp(segments[1][:, 1]), 2 * 0.01)
+  np.testing.assert_allclose(spreads[1], 2 * 0.01)
 
 
 def test_a_site_without_a_score_is_no_column(sweep):

@@ -77,7 +77,7 @@ def test_bad_groups_are_refused(change, message):
   ('module', 'count'),
   [
     (sweep_tiny, 8),
-    (sweep_smg, 320),
+    (sweep_smg, 365),
     (sweep_samcl, 184),
     (sweep_realdata, 108),
   ],

@@ -238,6 +238,19 @@ def test_a_basis_has_as_few_directions_as_hold_the_share():
   assert projection.extend(whole, 0 * matrix, 1.0).shape == (6, 3)
 
 
+def test_a_basis_never_outgrows_its_space():
+  """Ten sites whose gradients, each nearly flat, share what they span."""
+  rng = np.random.default_rng(2)
+  basis = np.zeros((24, 0), np.float32)
+  for _ in range(10):
+    matrix = rng.normal(size=(24, 40)) * np.logspace(0, -6, 24)[:, None]
+    basis = projection.extend(basis, matrix.astype(np.float32), 1.0)
+    assert basis.dtype == np.float32
+    assert basis.shape[1] <= 24
+    found = basis.T @ basis
+    np.testing.assert_allclose(found, np.eye(len(found)), atol=1e-5)
+
+
 @pytest.mark.parametrize(
   ('fields', 'message'),
   [

@@ -213,19 +213,22 @@ def extend(
     (inputs, k + r): the basis and the first r left singular vectors of what of
     the matrix lies outside of it.
   """
-  total = np.sum(matrix.astype(np.float64) ** 2)
+  exact = matrix.astype(np.float64)
+  total = np.sum(exact**2)
   if total == 0:
     return basis
-  rest = remove(matrix, basis)
+  # A basis that is orthonormal but for its rounding would leave some of itself.
+  rest = remove(exact, np.linalg.qr(basis.astype(np.float64))[0])
   vectors, values, _ = np.linalg.svd(rest, full_matrices=False)
-  shares = values.astype(np.float64) ** 2 / total
+  shares = values**2 / total
   held = 1 - np.sum(shares) + np.concatenate([[0], np.cumsum(shares)])
   # Rounding is no direction.
-  rounding = max(rest.shape) * np.finfo(rest.dtype).eps * np.sqrt(total)
+  rounding = max(rest.shape) * np.finfo(matrix.dtype).eps * np.sqrt(total)
   there = np.sum(values > rounding)
   enough = np.flatnonzero(held >= threshold)
   num = min([there, *enough[:1]])
-  return np.concatenate([basis, vectors[:, :num]], axis=1)
+  found = vectors[:, :num].astype(matrix.dtype)
+  return np.concatenate([basis, found], axis=1)
 
 
 def _kernels(params: ts.Params) -> dict[str, jax.Array]:

@@ -23,7 +23,7 @@ def get_config() -> config_dict.ConfigDict:
     site.spacing = (3.0, 3.0)
   config.model.num_channels = 8
   config.diffusion.network.num_channels = 16
-  config.optim.lr = 8e-3
+  config.optim.lr = 1.6e-2
   # Without, one network of fifteen lost a class in its first steps for good and
   # the others ended their first stage .01 lower (descent on a site, seeds 0-4).
   config.optim.warmup = 60

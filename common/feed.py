@@ -58,22 +58,30 @@ class Feed:
 
   def remember(
     self, state: ts.TrainState, site: int
-  ) -> tuple[ts.TrainState, Mapping[str, float]]:
-    """The memory with cases of a site just left, for good.
+  ) -> tuple[ts.TrainState, Mapping[int, Mapping[str, float]]]:
+    """The memory with cases of a site just left; of a draw, what to log of it.
 
-    Drawn once, when the generator has just learnt the site: whatever it loses
-    later, they keep.
+    What is real stays. Generated cases are drawn when the generator has just
+    learnt their site and stay too, whatever it loses later; one that redraws
+    draws those of all sites that it left from what it is now, from the noise
+    that they were drawn from before.
     """
-    num, metrics = self._num_kept, {}
     if self._generator is None:
       order = self._some(site)
-      chosen = order[np.arange(num) % len(order)]
+      chosen = order[np.arange(self._num_kept) % len(order)]
       batch = self._load([(site, int(case)) for case in chosen])
-    else:
-      key = rng.stream(self._plan.seed, f'replay/{site}')
-      batch, metrics = self._generator.draw(state, site, num, key)
-      batch = _with_site(batch, [site] * num)
-    return state.replace(memory=memory_lib.append(state.memory, batch)), metrics
+      return state.replace(memory=memory_lib.append(state.memory, batch)), {}
+    memory, sites, logged = state.memory, [site], {}
+    if self._generator.redraw:
+      memory, sites = memory_lib.empty(memory), range(site + 1)
+    for past in sites:
+      key = rng.stream(self._plan.seed, f'replay/{past}')
+      batch, logged[past] = self._generator.draw(
+        state, past, self._num_kept, key
+      )
+      batch = _with_site(batch, [past] * self._num_kept)
+      memory = memory_lib.append(memory, batch)
+    return state.replace(memory=memory), logged
 
   @property
   def _num_kept(self) -> int:

@@ -99,6 +99,11 @@ def insert(
   return memory.replace(items=items, num_seen=memory.num_seen + num_items)
 
 
+def empty(memory: Memory) -> Memory:
+  """The memory before it saw anything."""
+  return memory.replace(num_seen=jnp.zeros_like(memory.num_seen))
+
+
 def append(memory: Memory, batch: dict[str, jax.Array]) -> Memory:
   """The memory with these items behind those that it has; they fit."""
   num_items = tree.num_items(batch)

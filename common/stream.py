@@ -240,11 +240,10 @@ class Stream:
     if self._method.one_model_per_site:
       return self._create_state().replace(step=state.step)
     if self._keeps_past_sites:
-      state, metrics = self._feed.remember(state, phase.stage - 1)
-      if metrics:
+      state, logged = self._feed.remember(state, phase.stage - 1)
+      for site, metrics in logged.items():
         # Of the last step, which a checkpoint taken now has behind it.
-        name = f'replay/{phase.stage - 1}'
-        self._write(phase, phase.start - 1, name, metrics)
+        self._write(phase, phase.start - 1, f'replay/{site}', metrics)
     return state
 
   def _save(self, state, position, since):

@@ -3,6 +3,7 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -189,6 +190,56 @@ def test_what_was_drawn_of_a_site_stays(tmp_path, method):
   np.testing.assert_array_equal(third['x'][:num], second['x'][:num])
   gap = third['x'] - toy_problem.CENTRES[third['site']]
   assert np.abs(gap).max() < 1
+
+
+class _Forgetful(toy_problem.Mean):
+  """Moves what it learnt before along, and draws it again."""
+
+  redraw = True
+
+  def step(self, state, batch, key, stage):
+    state, metrics = super().step(state, batch, key, stage)
+    held = state.generator
+    past = jnp.arange(3)[:, None] < stage
+    mean = held['mean'] + jnp.where(past, 1.0, 0.0)
+    return state.replace(generator=held | {'mean': mean}), metrics
+
+
+@pytest.mark.parametrize('stop_at', [None, 12, 14])
+def test_past_sites_are_drawn_again_from_what_the_generator_is(
+  stop_at, tmp_path
+):
+  problem, after = _Three(), []
+  problem.generator = _Forgetful()
+  plan = dataclasses.replace(PLAN, num_steps=(3, 3, 3))
+
+  def stream(stop=lambda: False):
+    return _stream(
+      tmp_path,
+      'smg',
+      problem=problem,
+      plan=plan,
+      stop=stop,
+      on_stage=lambda state, stage: after.append(state.memory),
+    )
+
+  if stop_at:
+    asked = iter(range(1, 100))
+    assert stream(lambda: next(asked) == stop_at).run() is None
+  stream().run()
+  second, third = (
+    {k: np.asarray(x) for k, x in memory.items.items()} for memory in after[1:]
+  )
+  assert int(after[-1].num_seen) == 6
+  np.testing.assert_array_equal(third['site'], np.repeat([0, 1], 3))
+  # The same noise around the first site as it was moved, three times by one.
+  np.testing.assert_allclose(third['x'][:3] - second['x'][:3], 3.0, atol=1e-5)
+  lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
+  splits = [json.loads(line)['split'] for line in lines]
+  assert [s for s in splits if s.startswith('replay')] == [
+    *['replay/0'] * 2,
+    'replay/1',
+  ]
 
 
 @pytest.mark.parametrize('method', ['smg_er', 'agem'])

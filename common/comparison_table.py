@@ -223,7 +223,10 @@ def _tests(
 
 
 def _kept(row: comparison.Row) -> str:
-  """What the last stage was still shown of other sites."""
+  """Cases of past sites that the last stage replays.
+
+  Of a reservoir its size: some of its cases are of the last site.
+  """
   method = methods.METHODS.get(row.method)
   field, each, kind = _SIZES.get(method.memory if method else '', ('', 0, ''))
   size = comparison.flatten(row.runs[0].config).get(field)

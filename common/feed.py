@@ -59,22 +59,19 @@ class Feed:
   def remember(
     self, state: ts.TrainState, site: int
   ) -> tuple[ts.TrainState, Mapping[int, Mapping[str, float]]]:
-    """The memory with cases of a site just left; of a draw, what to log of it.
+    """The memory with cases of a site just left; site -> what to log of a draw.
 
-    What is real stays. Generated cases are drawn when the generator has just
-    learnt their site and stay too, whatever it loses later; one that redraws
-    draws those of all sites that it left from what it is now, from the noise
-    that they were drawn from before.
+    Real ones join those that are there. Generated ones of all sites left are
+    drawn anew, from the noise that they were drawn from before: nothing of a
+    site is held but what the generator holds by now.
     """
     if self._generator is None:
       order = self._some(site)
       chosen = order[np.arange(self._num_kept) % len(order)]
       batch = self._load([(site, int(case)) for case in chosen])
       return state.replace(memory=memory_lib.append(state.memory, batch)), {}
-    memory, sites, logged = state.memory, [site], {}
-    if self._generator.redraw:
-      memory, sites = memory_lib.empty(memory), range(site + 1)
-    for past in sites:
+    memory, logged = memory_lib.empty(state.memory), {}
+    for past in range(site + 1):
       key = rng.stream(self._plan.seed, f'replay/{past}')
       batch, logged[past] = self._generator.draw(
         state, past, self._num_kept, key

@@ -30,15 +30,12 @@ class Generator(Protocol):
   Attributes:
     num_steps: of each stage.
     batch_size: cases per step.
-    num_kept: cases drawn of each site.
-    redraw: whether those of all past sites are drawn again whenever a site is
-      left, or only those of that site.
+    num_kept: cases drawn of each past site at the start of a stage.
   """
 
   num_steps: Sequence[int]
   batch_size: int
   num_kept: int
-  redraw: bool
 
   def init(self, key: jax.Array) -> Any:
     """The state before the first stage."""

@@ -2,8 +2,8 @@
 
 32 x 32 pixels of 3 mm, networks of half the width and other steps than
 `smg_synthetic`; the same sites and shifts. Whatever keeps real cases keeps 24
-slices of a past site, those of four patients, or a reservoir of 96 of all. Four
-minutes of one core for smg, one for most of the others.
+of the 96 slices of a past site, or a reservoir of 96 of all. Four minutes of
+one core for smg, one for most of the others.
 
     python -m common.sweep --config=configs/sweep_smg.py --workdir=DIR
 """

@@ -91,7 +91,6 @@ def _diffusion() -> config_dict.ConfigDict:
   diffusion = config_dict.ConfigDict()
   diffusion.num_steps = (1000, 250)
   diffusion.num_kept = 72
-  diffusion.redraw = False
   diffusion.batch_size = 8
   diffusion.lr = 3e-3
   diffusion.ema_decay = 0.99

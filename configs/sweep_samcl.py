@@ -55,6 +55,8 @@ def get_config() -> config_dict.ConfigDict:
     variants=(*sizes, *_sweep.SAMCL_PARTS),
     flags=_SINGLY,
   )
+  # A step of samcl is four updates, of these it is one.
+  groups.updates = group(('er', 'joint'), variants=('train.num_steps=(320,)',))
   groups.alpha = group(
     ('smg_er',), variants=values('alignment.alpha', 0.0, 0.01, 0.1)
   )

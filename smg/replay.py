@@ -64,7 +64,7 @@ class SiteModulatedDiffusion:
     settings: settings_lib.Settings,
   ):
     self.num_steps, self.batch_size = settings.num_steps, settings.batch_size
-    self.num_kept, self.redraw = settings.num_kept, settings.redraw
+    self.num_kept = settings.num_kept
     self._settings, self._segment = settings, segment
     self._network, self._classes = network, tuple(classes)
     self._codec = pairs.Codec(classes, with_labels=settings.labels == 'joint')

@@ -33,10 +33,7 @@ class Settings:
   Attributes:
     num_steps: of each stage.
     batch_size: cases per step.
-    num_kept: cases drawn of each site.
-    redraw: whether those of all past sites are drawn again at every stage, so
-      that nothing of them is held but what the generator holds, or only those
-      of the site just left, which are then kept.
+    num_kept: cases drawn of each past site at the start of a stage.
     lr: of Adam, falling to 0 over a stage as a cosine.
     ema_decay: of the averaged weights, which draw the samples.
     prediction: 'v' or 'eps'.
@@ -63,7 +60,6 @@ class Settings:
   num_steps: tuple[int, ...]
   batch_size: int = 16
   num_kept: int = 8
-  redraw: bool = False
   lr: float = 1e-3
   ema_decay: float = 0.99
   prediction: str = 'v'

@@ -172,7 +172,7 @@ class _Three(toy_problem.Toy):
 
 
 @pytest.mark.parametrize('method', ['smg', 'smg_er'])
-def test_what_was_drawn_of_a_site_stays(tmp_path, method):
+def test_cases_of_a_site_that_is_not_forgotten_stay(tmp_path, method):
   plan = dataclasses.replace(PLAN, num_steps=(3, 3, 3))
   after = []
   _stream(
@@ -193,9 +193,7 @@ def test_what_was_drawn_of_a_site_stays(tmp_path, method):
 
 
 class _Forgetful(toy_problem.Mean):
-  """Moves what it learnt before along, and draws it again."""
-
-  redraw = True
+  """Moves what it learnt before along."""
 
   def step(self, state, batch, key, stage):
     state, metrics = super().step(state, batch, key, stage)

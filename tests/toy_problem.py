@@ -19,7 +19,6 @@ class Mean:
   num_steps = (4, 3, 3)
   batch_size = 3
   num_kept = 3
-  redraw = False
 
   def init(self, key):
     del key

@@ -49,9 +49,10 @@ def values(field: str, *found) -> tuple[str, ...]:
   return tuple(f'{field}={value}' for value in found)
 
 
-# What SAMCL is without its sharpness-aware step, and at other Reptile rates.
+# What SAMCL is without its sharpness-aware step (MER, sample by sample), with
+# larger ones, and at other Reptile rates.
 SAMCL_PARTS = (
-  'sam.rho=0.0',
+  *values('sam.rho', 0.0, 0.2, 0.5),
   'sam.adaptive=False',
   *values('reptile.beta', 0.25, 1.0),
 )

@@ -21,21 +21,10 @@ METRICS = ('dice', 'tre')
 BOUNDS = ('joint', 'independent', 'untrained')
 # What they have by construction, or no one network of theirs has.
 _UNDEFINED = {'joint': ('BWT',), 'independent': ('BWT', 'unseen')}
-# Fields of strengths, of which a method has its own.
-_STRENGTHS = (
-  'sam',
-  'reptile',
-  'alignment',
-  'consolidation',
-  'ewc',
-  'si',
-  'lwf',
-  'gpm',
-  'der',
-  'memory',
-  'appearance',
-  'diffusion',
-)
+# Sections of a config that one method alone reads.
+_OWN = ('ewc', 'si', 'lwf', 'gpm', 'der')
+# What a run was made with, as results.json has it.
+_RECORDS = ('git', 'device', 'jax')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,10 +75,20 @@ class Row:
         found[cell(run)] = float(value)
     return found
 
+  def is_for(self, site: str) -> bool:
+    """Whether the method has one network that is meant for a site."""
+    unseen = site in self.runs[0].results['unseen']
+    return not (unseen and 'unseen' in _UNDEFINED.get(self.method, ()))
+
+  def recorded(self, name: str) -> list[str]:
+    """Distinct commits, devices, ... that the runs have been made with."""
+    found = {run.results.get(name) for run in self.runs}
+    return sorted(str(value) for value in found if value)
+
   def site_scores(self, metric: str, site: str) -> np.ndarray:
     """Scores of a site at the row's stage, of the runs that have one."""
-    found, unseen = [], self.runs[0].results['unseen']
-    if site in unseen and 'unseen' in _UNDEFINED.get(self.method, ()):
+    found = []
+    if not self.is_for(site):
       return np.array([])
     for run in self.runs:
       scores = run.scores[metric]
@@ -156,19 +155,36 @@ class Study:
     return found
 
   def unequal_fields(self) -> list[str]:
-    """Where main rows differ, strengths of methods aside."""
+    """Where main rows differ, fields aside that one method alone reads."""
     by_row = {row.name: flatten(row.runs[0].config) for row in self.main_rows}
     lines = []
     for field in sorted(set().union(*by_row.values())):
-      if field in (*IDLE, *FREE) or field.split('.')[0] in _STRENGTHS:
+      if field in (*IDLE, *FREE) or field.split('.')[0] in _OWN:
         continue
-      names: dict[str, list[str]] = {}
-      for name, config in by_row.items():
-        names.setdefault(json.dumps(config.get(field)), []).append(name)
-      if len(names) > 1:
-        said = '; '.join(f'{", ".join(n)}: {v}' for v, n in names.items())
-        lines.append(f'Not the same for all rows: {field} ({said}).')
+      values = {n: json.dumps(c.get(field)) for n, c in by_row.items()}
+      lines += _unequal(field, values)
     return lines
+
+  def unequal_records(self) -> list[str]:
+    """Where runs of main rows were not made with the same code or machine."""
+    return [
+      line
+      for name in _RECORDS
+      for line in _unequal(
+        name, {r.name: ' and '.join(r.recorded(name)) for r in self.main_rows}
+      )
+    ]
+
+
+def _unequal(what: str, values: Mapping[str, str]) -> list[str]:
+  """A line that says which rows have which value; none if all have one."""
+  names: dict[str, list[str]] = {}
+  for name, value in values.items():
+    names.setdefault(value, []).append(name)
+  if len(names) < 2:
+    return []
+  said = '; '.join(f'{", ".join(n)}: {v}' for v, n in names.items())
+  return [f'Not the same for all rows: {what} ({said}).']
 
 
 def alike(rows: Sequence[Row]) -> tuple[list[Row], str]:
@@ -209,7 +225,8 @@ def case_scores(
     wanted = sorted({stage for stage, *_ in run.cases})[row.stage]
     for (stage, site, case, name), values in run.cases.items():
       known = [value for value in values if not np.isnan(value)]
-      if (stage, name) == (wanted, metric) and site in sites and known:
+      there = site in sites and row.is_for(site)
+      if (stage, name) == (wanted, metric) and there and known:
         found.setdefault((site, case), []).append(float(np.mean(known)))
   return {place: float(np.mean(values)) for place, values in found.items()}
 

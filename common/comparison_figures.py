@@ -73,13 +73,15 @@ def _of_metric(
       f'{others}',
     )
   for (method, field), variants in study.ablations().items():
+    shared = set.intersection(*(row.cells for row in variants))
+    variants = [row.only(shared) for row in variants if shared]
     drawn = comparison_summaries.ablation(variants, field, metric)
     if drawn is not None:
       yield (
         f'ablation_{metric}_{method}_{field}',
         drawn,
         f'{metric} of {method} over {field}; mean and standard deviation over '
-        'runs.',
+        f'the orders and seeds that all have, {len(shared)}.',
       )
 
 

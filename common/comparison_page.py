@@ -121,7 +121,8 @@ def _section(
     if table.reference is not None:
       parts.append(_note(_TESTS.format(reference=table.reference.name)))
     if not name:
-      parts += [_note(_NOTE), *map(_note, study.unequal_fields())]
+      unequal = study.unequal_fields() + study.unequal_records()
+      parts += [_note(_NOTE), *map(_note, unequal)]
       for metric, scores in study.rows[0].runs[0].scores.items():
         parts.append(comparison_table.sites_html(table.rows, metric))
         parts.append(_note(_SITES.format(axis=scores.axis_label)))

@@ -11,30 +11,38 @@ from common import comparison, comparison_style, figures
 
 
 def stack(rows: Sequence[comparison.Row]) -> Iterator[comparison_style.Drawn]:
-  """Registered pairs of all methods, and what generators draw."""
-  pairs = sorted(
-    {
-      path.name
-      for row in rows
-      for path in (row.runs[0].folder / 'figures').glob('pair_*.png')
-    }
-  )
-  for name in pairs:
-    shown = {
-      row.name: image
-      for row in rows
-      if (image := _open(row.runs[0].folder / 'figures' / name)) is not None
-    }
+  """Registered pairs of all methods, and what generators draw.
+
+  Of the first order and seed of each method; where all have one in common, the
+  first of those.
+  """
+  shared = set.intersection(*(row.cells for row in rows))
+  folders = {
+    row.name: next(
+      run.folder / 'figures'
+      for run in row.runs
+      if not shared or comparison.cell(run) == min(shared)
+    )
+    for row in rows
+  }
+  pairs = {path.name for f in folders.values() for path in f.glob('pair_*.png')}
+  for name in sorted(pairs):
+    images = {row: _open(folder / name) for row, folder in folders.items()}
+    shown = {row: image for row, image in images.items() if image is not None}
     if not shown:
       continue
+    missing = [row for row in images if row not in shown]
     yield (
       name.removesuffix('.png'),
       _stacked(shown),
-      'The same pair under each method, as the first of its runs left it.',
+      'The same pair under each method, in one of its runs.'
+      + (f' No picture: {", ".join(missing)}.' if missing else ''),
     )
   for row in rows:
-    folder = row.runs[0].folder / 'figures'
-    galleries = sorted(folder.glob('gallery_stage*.png'))
+    galleries = sorted(
+      folders[row.name].glob('gallery_stage*.png'),
+      key=lambda path: (len(path.name), path.name),
+    )
     image = _open(galleries[-1]) if galleries else None
     if image is not None:
       yield (

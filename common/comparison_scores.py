@@ -175,6 +175,7 @@ def _mean_scores(
     ]
     if scores:
       mean = np.mean([one.matrix for one in scores], axis=0)
+      mean[:, [not row.is_for(site) for site in scores[0].sites]] = np.nan
       tables[row.name] = scores[0]._replace(matrix=mean)
   scored = np.any([~np.isnan(s.matrix).all(axis=0) for s in tables.values()], 0)
   return {name: one.only(scored) for name, one in tables.items()}

@@ -1,6 +1,7 @@
 """What methods log and cost while they learn, beside each other."""
 
 from collections.abc import Iterator, Sequence
+import dataclasses
 
 from matplotlib import figure as mpl_figure
 from matplotlib import ticker
@@ -25,14 +26,18 @@ def cosines(
 ) -> Iterator[comparison_style.Drawn]:
   """Of the gradients that an alignment asks to agree."""
   for name, between in _COSINES.items():
-    have = [row for row in rows if _logged(row.runs[0], name)]
+    have = []
+    for row in rows:
+      runs = tuple(run for run in row.runs if _logged(run, name))
+      if runs:
+        have.append(dataclasses.replace(row, runs=runs))
     if not have:
       continue
     yield (
       name.replace('/', '_'),
       _logged_curves(have, name, styles),
       f'Cosine of the gradients of {between} within every stage: mean over '
-      'runs, running mean over a quarter of the stage.',
+      'runs that have logged it, running mean over a quarter of the stage.',
     )
 
 
@@ -85,6 +90,7 @@ def costs(
   known = [field for field in names if any(found[field].values())]
   if not known:
     return
+  devices = sorted({name for row in rows for name in row.recorded('device')})
   figure = mpl_figure.Figure(
     figsize=(8.6, 1.0 + 0.28 * len(rows)), layout='constrained'
   )
@@ -106,7 +112,7 @@ def costs(
     'What a step of each method takes between logged ones of the last stage; a '
     'whole run with its scoring and, where there is one, its generator; and '
     'the most memory that it held. Medians over runs; runs that shared a '
-    'machine slowed each other.',
+    f'machine slowed each other. Device: {"; ".join(devices) or "unknown"}.',
   )
 
 

@@ -18,12 +18,19 @@ def find(
   Raises:
     InputError: no finished run is found.
   """
-  runs, left_out = [], []
+  runs, left_out, met = [], [], set()
   for folder in folders:
-    places = sorted(path.parent for path in folder.rglob('config.json'))
+    places = {
+      path.parent
+      for name in ('config.json', 'results.json')
+      for path in folder.rglob(name)
+    }
     if not places:
       left_out.append(f'{folder}: no run in it')
-    for place in places:
+    for place in sorted(places):
+      if place.resolve() in met:
+        continue
+      met.add(place.resolve())
       try:
         if not (place / 'results.json').exists():
           raise errors.InputError(f'{place}: not finished, no results.json')
@@ -56,6 +63,11 @@ def studies(
   for place, study in enumerate(found):
     if titles[study.title] > 1:
       title = f'{study.title} ({_told_apart(study, found)})'
+      found[place] = dataclasses.replace(study, title=title)
+  titles = collections.Counter(study.title for study in found)
+  for place, study in enumerate(found):
+    if titles[study.title] > 1:
+      title = f'{study.title} [{place + 1}]'
       found[place] = dataclasses.replace(study, title=title)
   return found, doubles
 

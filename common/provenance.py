@@ -48,23 +48,19 @@ def write(folders: Sequence[pathlib.Path], path: pathlib.Path) -> None:
 def _section(study: comparison.Study) -> Iterator[str]:
   yield from (f'## {study.title}', '')
   for field in ('git', 'device', 'jax'):
-    said = {
-      str(run.results[field])
-      for row in study.rows
-      for run in row.runs
-      if run.results.get(field)
-    }
+    said = {value for row in study.rows for value in row.recorded(field)}
     yield f'- {field}: {", ".join(sorted(said)) or "not recorded"}'
   yield ''
   for name, table in comparison_table.create_all(study).items():
     if name:
       yield from (f'### {name}', '')
     method, runs, *rest = table.head
-    yield _line(method, runs, 'minutes', *rest)
-    yield _line(*['---'] * (1 + len(table.head)))
+    yield _line(method, runs, 'commits', 'minutes', *rest)
+    yield _line(*['---'] * (2 + len(table.head)))
     for row in table.rows:
       title, runs, *cells = table.line(row)
-      yield _line(title, runs, _minutes(row), *map(_text, cells))
+      made = (_commits(row), _minutes(row))
+      yield _line(title, runs, *made, *map(_text, cells))
     yield ''
   yield '```bash'
   for row in study.best_first(study.rows):
@@ -94,6 +90,12 @@ def _quoted(word: str) -> str:
 
 def _is_place(word: str) -> bool:
   return bool(re.match(r'--(workdir|config\.data\.folder)=', word))
+
+
+def _commits(row: comparison.Row) -> str:
+  """Abbreviated as git does."""
+  said = row.recorded('git') if row.stage else []
+  return ' '.join(re.sub(r'[0-9a-f]{40}', lambda m: m[0][:7], x) for x in said)
 
 
 def _minutes(row: comparison.Row) -> str:

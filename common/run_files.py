@@ -59,10 +59,9 @@ def load(workdir: pathlib.Path) -> Run:
     name: _scores(path, results, name)
     for name in _field(path, results, 'metrics', dict)
   }
-  summary = _field(path, results, 'summary', dict)
-  for name in scores:
-    _field(path, summary, name, dict, prefix='summary.')
+  _check_summary(path, _field(path, results, 'summary', dict), scores)
   log, cases = load_log(workdir), _load_cases(workdir)
+  _check_stages(workdir / 'per_case.csv', cases, scores)
   return Run(config, results, scores, log, cases, workdir)
 
 
@@ -89,6 +88,34 @@ def load_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
         )
     entries.append(entry)
   return entries
+
+
+def _check_summary(
+  path: pathlib.Path, summary: dict, scores: dict[str, scores_lib.Scores]
+) -> None:
+  for name in scores:
+    found = _field(path, summary, name, dict, prefix='summary.')
+    for field, value in found.items():
+      if value is not None and not isinstance(value, (int, float)):
+        raise errors.InputError(
+          f'{path}: summary.{name}.{field}: found {_short(value)}, allowed a '
+          'number or null'
+        )
+
+
+def _check_stages(
+  path: pathlib.Path,
+  cases: dict[tuple[int, str, str, str], list[float]],
+  scores: dict[str, scores_lib.Scores],
+) -> None:
+  """A file that was cut short lacks the last stage of the matrix."""
+  last = max((stage for stage, *_ in cases), default=None)
+  for name, one in scores.items():
+    if last is not None and last != len(one.matrix):
+      raise errors.InputError(
+        f'{path}: found stages up to {last}, but results.json has '
+        f'{len(one.matrix)} of {name}'
+      )
 
 
 def _scores(path: pathlib.Path, results: dict, name: str) -> scores_lib.Scores:

@@ -69,8 +69,8 @@ def write(
   return folder
 
 
-def add_picture(folder: pathlib.Path, name: str) -> None:
+def add_picture(folder: pathlib.Path, name: str, width: int = 30) -> None:
   """A small PNG among the figures of a run."""
   (folder / 'figures').mkdir(exist_ok=True)
-  shades = np.linspace(0, 255, 20 * 30).reshape(20, 30).astype(np.uint8)
+  shades = np.linspace(0, 255, 20 * width).reshape(20, width).astype(np.uint8)
   Image.fromarray(shades).save(folder / 'figures' / name)

@@ -105,6 +105,16 @@ def test_what_means_something_else_is_another_study(tmp_path, other):
   assert len(studies) == 2 and not left_out
 
 
+def test_no_two_studies_have_one_name(tmp_path):
+  """They differ in their test cases alone."""
+  run_folders.write(tmp_path / '1')
+  for number in (2, 3):
+    path = run_folders.write(tmp_path / f'{number}') / 'per_case.csv'
+    path.write_text(path.read_text().replace('case0', f'x{number}'))
+  studies, _ = _find(tmp_path)
+  assert len({study.title for study in studies}) == len(studies) == 3
+
+
 def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
   run_folders.write(tmp_path / 'good', seed=3)
   run_folders.write(tmp_path / 'same', seed=3, score=0.9)
@@ -116,13 +126,20 @@ def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
   (tmp_path / 'bare' / 'per_case.csv').write_text(
     'stage,site,case,label,metric,value\n'
   )
-  (study,), left_out = grouping.find(
-    [tmp_path / n for n in ('good', 'same', 'half', 'torn', 'empty', 'bare')]
-  )
+  cut = run_folders.write(tmp_path / 'cut', seed=7) / 'per_case.csv'
+  cut.write_text('\n'.join(cut.read_text().split('\n2,')[:1]) + '\n')
+  (run_folders.write(tmp_path / 'bald', seed=8) / 'config.json').unlink()
+  odd = run_folders.write(tmp_path / 'odd', seed=9) / 'results.json'
+  odd.write_text(odd.read_text().replace('"BWT": 0.25', '"BWT": "x"'))
+  names = ('good', 'same', 'half', 'torn', 'empty', 'bare', 'cut', 'bald')
+  (study,), left_out = grouping.find([tmp_path / n for n in (*names, 'odd')])
   assert [len(row.runs) for row in study.rows] == [1]
   assert study.rows[0].summary('dice', 'ACC') == [0.5]
   text = '\n'.join(left_out)
-  assert len(left_out) == 5
+  assert len(left_out) == 8
+  assert f'{cut}: found stages up to 1, but results.json has 2 of dice' in text
+  assert f'{tmp_path}/bald/config.json: cannot be read' in text
+  assert f"{odd}: summary.dice.BWT: found 'x', allowed a number" in text
   assert f'{tmp_path}/bare/per_case.csv: found no case' in text
   assert f'{tmp_path}/half: not finished' in text
   assert f'{tmp_path}/torn/results.json: no JSON' in text
@@ -130,6 +147,12 @@ def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
   assert (
     f'{tmp_path}/same: same method, order and seed as {tmp_path}/good' in text
   )
+
+
+def test_a_folder_that_is_named_twice_is_read_once(tmp_path):
+  run_folders.write(tmp_path / 'runs' / '1')
+  (study,), left_out = grouping.find([tmp_path, tmp_path / 'runs'])
+  assert len(study.rows[0].runs) == 1 and not left_out
 
 
 def test_nothing_at_all_is_refused(tmp_path):

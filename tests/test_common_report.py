@@ -4,13 +4,16 @@ import csv
 import html
 import json
 import re
+import shutil
 
 import numpy as np
 from PIL import Image
 import pytest
 
 from common import (
+  comparison,
   comparison_figures,
+  comparison_pictures,
   comparison_scores,
   comparison_style,
   comparison_table,
@@ -190,6 +193,25 @@ def test_no_one_network_of_independent_has_seen_nothing(sweep, tmp_path):
   text = (tmp_path / 'out' / 'report.html').read_text()
   _, by_site = re.findall(r'<tr><th scope="row">independent<.*', text)
   assert re.findall('<td>(.*?)</td>', by_site)[1:] == ['0.900', '0.900', DASH]
+  (study,), _ = grouping.find([sweep])
+  rows = study.main_rows
+  place = next(i for i, row in enumerate(rows) if row.method == 'independent')
+  heat = comparison_scores.matrices(rows, 'dice').axes[place].images[0]
+  shown = np.ma.filled(heat.get_array(), np.nan)
+  np.testing.assert_array_equal(np.isnan(shown), [[False, False, True]] * 2)
+  cases = comparison.case_scores(rows[place], 'dice', ('a', 'b', 'new'))
+  assert {site for site, _ in cases} == {'a', 'b'}
+
+
+def test_an_ablation_is_drawn_of_the_runs_that_all_have(sweep):
+  """alpha .0 has another, better seed, and .2 has not."""
+  run_folders.write(sweep / 'more', 'smg', alpha=0.0, seed=2, score=0.9)
+  (study,), _ = grouping.find([sweep])
+  drawn = {name: rest for name, *rest in comparison_figures.draw_all(study)}
+  figure, caption = drawn['ablation_dice_smg_rule.alpha']
+  means = np.array(figure.axes[0].lines[0].get_ydata(), float)
+  np.testing.assert_allclose(means, [0.7, 0.75, 0.7])
+  assert 'that all have, 1' in caption
 
 
 def test_rows_are_in_the_order_of_what_they_differ_by(tmp_path):
@@ -250,9 +272,13 @@ def test_every_site_in_the_end(tmp_path):
 def test_the_page_says_what_is_not_the_same_for_all(tmp_path):
   run_folders.write(tmp_path / '1', 'smg', train={'num_steps': 3})
   run_folders.write(tmp_path / '2', 'er', train={'num_steps': 7})
+  for name, commit in (('1', 'abc'), ('2', 'def')):
+    path = tmp_path / name / 'results.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | {'git': commit}))
   report.main([tmp_path], str(tmp_path / 'out'))
   text = html.unescape((tmp_path / 'out' / 'report.html').read_text())
   assert 'rule.train.num_steps (smg: 3; er: 7)' in text
+  assert 'git (smg: abc; er: def)' in text
 
 
 def test_another_reference(sweep, tmp_path):
@@ -266,6 +292,35 @@ def test_another_reference(sweep, tmp_path):
   with pytest.raises(errors.InputError, match='--reference=x: found no run'):
     report.main([sweep], str(tmp_path / 'other'), 'x')
   assert not (tmp_path / 'other').exists()
+
+
+def test_pictures_are_of_one_run_and_say_which_are_missing(sweep):
+  """All have order b, a; the picture of another order is not taken."""
+  for path in sweep.glob('er-0-*'):
+    shutil.rmtree(path)
+  for method in ('smg', 'er', 'sequential'):
+    run_folders.add_picture(sweep / f'{method}-1-0', 'pair_lung.png')
+  (sweep / 'sequential-1-0/figures/pair_lung.png').unlink()
+  run_folders.add_picture(sweep / 'smg-1-0', 'gallery_stage9.png')
+  run_folders.add_picture(sweep / 'smg-1-0', 'gallery_stage10.png', width=70)
+  (study,), _ = grouping.find([sweep])
+  drawn = {
+    name: rest for name, *rest in comparison_pictures.stack(study.main_rows)
+  }
+  assert set(drawn) == {'pair_lung', 'gallery_smg'}
+  figure, caption = drawn['pair_lung']
+  assert {axes.get_title(loc='left') for axes in figure.axes} == {'er', 'smg'}
+  assert caption.endswith('No picture: sequential.')
+  image = drawn['gallery_smg'][0].axes[0].images[0].get_array()
+  assert image.shape[1] == 70
+
+
+def test_a_run_without_a_log_takes_no_curve_away(sweep):
+  (sweep / 'smg-0-0' / 'metrics.jsonl').write_text('')
+  (study,), _ = grouping.find([sweep])
+  drawn = {name: rest for name, *rest in comparison_figures.draw_all(study)}
+  lines = drawn['cosine_orientational'][0].axes[0].lines
+  assert [len(line.get_xdata()) for line in lines].count(8) == 2
 
 
 def test_two_studies_have_tables_of_their_own(sweep, tmp_path):

@@ -50,7 +50,7 @@ def test_command_commit_machine_time_and_numbers(runs, tmp_path):
   path = tmp_path / 'R.md'
   reproducibility.main([runs], str(path))
   text = path.read_text()
-  assert f'| er | 2 | 2.0 | {DASH} | 0.500 ± 0.354 |' in text
+  assert f'| er | 2 | abc | 2.0 | {DASH} | 0.500 ± 0.354 |' in text
   assert '- git: abc\n- device: cpu:x\n- jax: 1.2\n' in text
   assert (
     'python -m smg.train --config=c.py --config.method=er '
@@ -60,12 +60,20 @@ def test_command_commit_machine_time_and_numbers(runs, tmp_path):
   assert f'- {runs}/half: not finished' in text
 
 
+def test_commits_are_said_of_every_row(runs, tmp_path):
+  _say(runs / '1', git=f'{"0123456" + 33 * "f"}-dirty')
+  reproducibility.main([runs], str(tmp_path / 'R.md'))
+  text = (tmp_path / 'R.md').read_text()
+  assert '| er | 2 | 0123456-dirty abc | 2.0 |' in text
+  assert '| untrained | 2 |  |  |' in text
+
+
 def test_what_a_run_does_not_say_is_left_open(tmp_path):
   run_folders.write(tmp_path / 'runs' / '1')
   reproducibility.main([tmp_path / 'runs'], str(tmp_path / 'R.md'))
   text = (tmp_path / 'R.md').read_text()
   assert '- git: not recorded' in text
-  assert f'| er | 1 |  | {DASH} | 0.500 |' in text
+  assert f'| er | 1 |  |  | {DASH} | 0.500 |' in text
 
 
 def test_bad_arguments_end_in_one_line():

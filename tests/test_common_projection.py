@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from scipy import linalg
 
 from common import methods, tree
 from common import train_state as ts
@@ -249,6 +250,22 @@ def test_a_basis_never_outgrows_its_space():
     assert basis.shape[1] <= 24
     found = basis.T @ basis
     np.testing.assert_allclose(found, np.eye(len(found)), atol=1e-5)
+
+
+def test_a_basis_grows_where_divide_and_conquer_gives_up(monkeypatch):
+  """As it did on a finite matrix of rank 111 in 256 columns."""
+
+  def give_up(matrix, **kwargs):
+    if kwargs.pop('lapack_driver', 'gesdd') == 'gesdd':
+      raise np.linalg.LinAlgError('SVD did not converge')
+    return svd(matrix, lapack_driver='gesvd', **kwargs)
+
+  svd = linalg.svd
+  monkeypatch.setattr(linalg, 'svd', give_up)
+  monkeypatch.setattr(np.linalg, 'svd', give_up)
+  matrix = np.array([[0, 0], [0, 3], [2, 0]], np.float32)
+  found = projection.extend(np.zeros((3, 0), np.float32), matrix, 0.5)
+  np.testing.assert_allclose(np.abs(found), [[0], [1], [0]], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from scipy import linalg
 
 from common import execution, tree
 from common import train_state as ts
@@ -219,7 +220,10 @@ def extend(
     return basis
   # A basis that is orthonormal but for its rounding would leave some of itself.
   rest = remove(exact, np.linalg.qr(basis.astype(np.float64))[0])
-  vectors, values, _ = np.linalg.svd(rest, full_matrices=False)
+  # The other driver, divide and conquer, gave up on the gradients of a run.
+  vectors, values, _ = linalg.svd(
+    rest, full_matrices=False, lapack_driver='gesvd'
+  )
   shares = values**2 / total
   held = 1 - np.sum(shares) + np.concatenate([[0], np.cumsum(shares)])
   # Rounding is no direction.

@@ -45,7 +45,10 @@ _NONE = '\N{EN DASH}'
 
 @pytest.mark.parametrize(
   'problem, heading',
-  (('registration', '### Registration\n'),),
+  (
+    ('segmentation', '### Segmentation, every method\n'),
+    ('registration', '### Registration\n'),
+  ),
 )
 def test_the_tables_of_the_readme(runs, problem, heading):
   """Every row, found among the summaries of the runs."""
@@ -64,6 +67,8 @@ def test_the_tables_of_the_readme(runs, problem, heading):
         metric, summary, sign, places = _COLUMNS[title]
         _check(cell, sign * rows[method].summary(metric, summary), places)
         before = f'{metric} {summary}'
+      elif title == 'cases kept':
+        assert cell == dict(known[method])[title]
       else:
         assert title == _P_VALUES
         found = re.search(r', p (.*)\)', dict(known[method])[before])

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 import dataclasses
 
 from matplotlib import figure as mpl_figure
-from matplotlib import ticker
 import numpy as np
 
 from common import (
@@ -46,6 +45,7 @@ def _logged_curves(
 ) -> mpl_figure.Figure:
   figure = mpl_figure.Figure(figsize=(7.2, 3.0), layout='constrained')
   axes = figure.add_subplot()
+  drawn = set()
   for row in rows:
     by_run = [_logged(run, name) for run in row.runs]
     for stage in sorted(set.intersection(*map(set, by_run))):
@@ -53,6 +53,7 @@ def _logged_curves(
       steps = sorted(set.intersection(*(set(run[stage]) for run in by_run)))
       if not steps:
         continue
+      drawn.add(stage)
       mean = [np.mean([run[stage][step] for run in by_run]) for step in steps]
       axes.plot(
         stage + np.array(steps) / (1.02 * max(1, steps[-1])),
@@ -63,9 +64,8 @@ def _logged_curves(
   axes.axhline(0, color='#888888', linewidth=0.7)
   axes.set_xlabel('within each stage')
   axes.set_ylabel('cosine')
-  axes.xaxis.set_major_locator(ticker.MultipleLocator(1))
-  axes.xaxis.set_major_formatter('stage {x:.0f}')
-  axes.set_xlim(right=axes.get_xlim()[1] - 0.1)
+  drawn = sorted(drawn)
+  axes.set_xticks(drawn, [f'stage {stage}' for stage in drawn])
   figures.tidy(axes)
   figure.legend(loc='outside right upper', frameon=False, fontsize=9)
   return figure

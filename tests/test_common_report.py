@@ -321,6 +321,8 @@ def test_a_run_without_a_log_takes_no_curve_away(sweep):
   drawn = {name: rest for name, *rest in comparison_figures.draw_all(study)}
   lines = drawn['cosine_orientational'][0].axes[0].lines
   assert [len(line.get_xdata()) for line in lines].count(8) == 2
+  ticks = drawn['cosine_orientational'][0].axes[0].get_xticklabels()
+  assert [tick.get_text() for tick in ticks] == ['stage 2', 'stage 3']
 
 
 def test_two_studies_have_tables_of_their_own(sweep, tmp_path):

@@ -24,7 +24,7 @@ _UNDEFINED = {'joint': ('BWT',), 'independent': ('BWT', 'unseen')}
 # Sections of a config that one method alone reads.
 _OWN = ('ewc', 'si', 'lwf', 'gpm', 'der')
 # What a run was made with, as results.json has it.
-_RECORDS = ('git', 'device', 'jax')
+RECORDS = ('git', 'device', 'jax')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Row:
 
   def is_for(self, site: str) -> bool:
     """Whether the method has one network that is meant for a site."""
-    unseen = site in self.runs[0].results['unseen']
+    unseen = any(site in run.results['unseen'] for run in self.runs)
     return not (unseen and 'unseen' in _UNDEFINED.get(self.method, ()))
 
   def recorded(self, name: str) -> list[str]:
@@ -169,7 +169,7 @@ class Study:
     """Where runs of main rows were not made with the same code or machine."""
     return [
       line
-      for name in _RECORDS
+      for name in RECORDS
       for line in _unequal(
         name, {r.name: ' and '.join(r.recorded(name)) for r in self.main_rows}
       )
@@ -221,12 +221,12 @@ def case_scores(
 ) -> dict[tuple[str, str], float]:
   """(site, case) -> score at the row's stage: mean over labels, then runs."""
   found: dict[tuple[str, str], list[float]] = {}
+  meant = [site for site in sites if row.is_for(site)]
   for run in row.runs:
     wanted = sorted({stage for stage, *_ in run.cases})[row.stage]
     for (stage, site, case, name), values in run.cases.items():
       known = [value for value in values if not np.isnan(value)]
-      there = site in sites and row.is_for(site)
-      if (stage, name) == (wanted, metric) and there and known:
+      if (stage, name) == (wanted, metric) and site in meant and known:
         found.setdefault((site, case), []).append(float(np.mean(known)))
   return {place: float(np.mean(values)) for place, values in found.items()}
 

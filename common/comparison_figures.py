@@ -74,8 +74,10 @@ def _of_metric(
     )
   for (method, field), variants in study.ablations().items():
     shared = set.intersection(*(row.cells for row in variants))
-    variants = [row.only(shared) for row in variants if shared]
-    drawn = comparison_summaries.ablation(variants, field, metric)
+    if not shared:
+      continue
+    alike = [row.only(shared) for row in variants]
+    drawn = comparison_summaries.ablation(alike, field, metric)
     if drawn is not None:
       yield (
         f'ablation_{metric}_{method}_{field}',

@@ -17,14 +17,9 @@ def stack(rows: Sequence[comparison.Row]) -> Iterator[comparison_style.Drawn]:
   first of those.
   """
   shared = set.intersection(*(row.cells for row in rows))
-  folders = {
-    row.name: next(
-      run.folder / 'figures'
-      for run in row.runs
-      if not shared or comparison.cell(run) == min(shared)
-    )
-    for row in rows
-  }
+  if shared:
+    rows = [row.only({min(shared)}) for row in rows]
+  folders = {row.name: row.runs[0].folder / 'figures' for row in rows}
   pairs = {path.name for f in folders.values() for path in f.glob('pair_*.png')}
   for name in sorted(pairs):
     images = {row: _open(folder / name) for row, folder in folders.items()}

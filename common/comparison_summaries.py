@@ -38,9 +38,9 @@ def ablation(
   rows: Sequence[comparison.Row], field: str, metric: str
 ) -> mpl_figure.Figure | None:
   """Summaries over the values of a field; None where there are too few."""
+  values = [_value(row, field) for row in rows]
   if len(rows) < 2 or ' ' in field:
     return None
-  values = [_value(row, field) for row in rows]
   numeric = all(isinstance(value, (int, float)) for value in values)
   order = sorted(range(len(rows)), key=lambda i: values[i] if numeric else i)
   names = [str(values[i]) for i in order]

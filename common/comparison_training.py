@@ -1,7 +1,6 @@
 """What methods log and cost while they learn, beside each other."""
 
 from collections.abc import Iterator, Sequence
-import dataclasses
 
 from matplotlib import figure as mpl_figure
 import numpy as np
@@ -25,11 +24,11 @@ def cosines(
 ) -> Iterator[comparison_style.Drawn]:
   """Of the gradients that an alignment asks to agree."""
   for name, between in _COSINES.items():
-    have = []
-    for row in rows:
-      runs = tuple(run for run in row.runs if _logged(run, name))
-      if runs:
-        have.append(dataclasses.replace(row, runs=runs))
+    logged = [
+      row.only({comparison.cell(run) for run in row.runs if _logged(run, name)})
+      for row in rows
+    ]
+    have = [row for row in logged if row.runs]
     if not have:
       continue
     yield (

@@ -59,17 +59,22 @@ def studies(
     rows, more = _rows(same)
     found.append(comparison.Study(_title(same), tuple(rows)))
     doubles += more
-  titles = collections.Counter(study.title for study in found)
-  for place, study in enumerate(found):
-    if titles[study.title] > 1:
-      title = f'{study.title} ({_told_apart(study, found)})'
-      found[place] = dataclasses.replace(study, title=title)
-  titles = collections.Counter(study.title for study in found)
-  for place, study in enumerate(found):
-    if titles[study.title] > 1:
-      title = f'{study.title} [{place + 1}]'
-      found[place] = dataclasses.replace(study, title=title)
+  found = _entitled(found, lambda study: f'({_told_apart(study, found)})')
+  found = _entitled(found, lambda study: f'[{found.index(study) + 1}]')
   return found, doubles
+
+
+def _entitled(
+  found: Sequence[comparison.Study], say: Callable[[comparison.Study], str]
+) -> list[comparison.Study]:
+  """Studies, more said in the titles of those that share one."""
+  titles = collections.Counter(study.title for study in found)
+  return [
+    dataclasses.replace(study, title=f'{study.title} {say(study)}')
+    if titles[study.title] > 1
+    else study
+    for study in found
+  ]
 
 
 def _rows(

@@ -100,7 +100,7 @@ def insert(
 
 
 def empty(memory: Memory) -> Memory:
-  """The memory before it saw anything."""
+  """The memory as if it had seen nothing; what it holds is written over."""
   return memory.replace(num_seen=jnp.zeros_like(memory.num_seen))
 
 

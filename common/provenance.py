@@ -47,7 +47,7 @@ def write(folders: Sequence[pathlib.Path], path: pathlib.Path) -> None:
 
 def _section(study: comparison.Study) -> Iterator[str]:
   yield from (f'## {study.title}', '')
-  for field in ('git', 'device', 'jax'):
+  for field in comparison.RECORDS:
     said = {value for row in study.rows for value in row.recorded(field)}
     yield f'- {field}: {", ".join(sorted(said)) or "not recorded"}'
   yield ''

@@ -6,7 +6,17 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-SITES = ('a', 'b', 'new')
+COSINES = [
+  {
+    'stage': stage,
+    'site': 'x',
+    'step': 10 * stage + i,
+    'split': 'train',
+    'cosine/orientational': 0.1 * i,
+  }
+  for stage in (2, 3)
+  for i in range(8)
+]
 
 
 def write(
@@ -74,3 +84,26 @@ def add_picture(folder: pathlib.Path, name: str, width: int = 30) -> None:
   (folder / 'figures').mkdir(exist_ok=True)
   shades = np.linspace(0, 255, 20 * width).reshape(20, width).astype(np.uint8)
   Image.fromarray(shades).save(folder / 'figures' / name)
+
+
+def write_sweep(folder: pathlib.Path) -> pathlib.Path:
+  """Three methods over two orders and three seeds; one with variants."""
+  levels = {'smg': 0.75, 'er': 0.625, 'sequential': 0.5}
+  for method, level in levels.items():
+    for seed in range(3):
+      for number, stream in enumerate((('a', 'b'), ('b', 'a'))):
+        write(
+          folder / f'{method}-{number}-{seed}',
+          method,
+          seed=seed,
+          score=level + 0.01 * seed,
+          stream=stream,
+          log=COSINES if method == 'smg' else (),
+        )
+  for alpha in (0.0, 0.2):
+    write(folder / f'alpha{alpha}', 'smg', alpha=alpha, score=0.7)
+  add_picture(folder / 'smg-0-0', 'gallery_stage1.png')
+  add_picture(folder / 'smg-0-0', 'gallery_stage2.png')
+  for method in ('smg', 'er'):
+    add_picture(folder / f'{method}-0-0', 'pair_brain.png')
+  return folder

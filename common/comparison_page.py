@@ -30,6 +30,8 @@ _COLUMNS = (
   'mean',
   'sd',
   'difference',
+  'least_difference',
+  'most_difference',
   'p_runs_holm',
   'p_cases_holm',
 )
@@ -49,7 +51,8 @@ _TESTS = (
   'signed-rank tests, each adjusted after Holm for the rows of the table: over '
   'runs, six or more pairs of the same order and seed (other trainings), then '
   'over cases after the last stage, each the mean over its labels and runs '
-  '(other cases for these networks).'
+  '(other cases for these networks). Where runs are too few for a test, the '
+  'least and the largest difference of one are in brackets.'
 )
 _SITES = '{axis}: every site after the last stage.'
 

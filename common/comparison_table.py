@@ -28,11 +28,14 @@ class Test(NamedTuple):
 
   Attributes:
     gap: mean difference over runs; above 0 the row is better.
+    least, most: differences of a run.
     p_runs: over runs, are other trainings likely to differ alike?
     p_cases: over cases, are these networks likely to differ alike on others?
   """
 
   gap: float
+  least: float
+  most: float
   p_runs: float
   p_cases: float
 
@@ -74,7 +77,7 @@ class Table:
             values.size,
             values.mean(),
             values.std(ddof=1) if values.size > 1 else '',
-            *self.tests.get((row.name, column), ('', '', '')),
+            *self.tests.get((row.name, column), ('',) * len(Test._fields)),
           ]
 
   def line(self, row: comparison.Row) -> list[str | page.Cell]:
@@ -215,9 +218,13 @@ def _tests(
         }
       )
       for name, values in gaps.items():
-        gap = float(np.mean(values)) if values else np.nan
+        values = values or [np.nan]
         found[name, (metric, summary)] = Test(
-          gap, p_runs.get(name, np.nan), p_cases[name]
+          float(np.mean(values)),
+          min(values),
+          max(values),
+          p_runs.get(name, np.nan),
+          p_cases[name],
         )
   return found
 
@@ -252,10 +259,14 @@ def _cell(
 def _said(test: Test | None) -> str:
   if test is None or np.isnan(test.gap):
     return ''
-  ahead = '+' if test.gap > 0 else ''
-  return (
-    f'{ahead}{page.signed(test.gap)}, p {_p(test.p_runs)}, {_p(test.p_cases)}'
-  )
+  gap = _gap(test.gap)
+  if np.isnan(test.p_runs) and test.least < test.most:
+    gap += f' [{_gap(test.least)}, {_gap(test.most)}]'
+  return f'{gap}, p {_p(test.p_runs)}, {_p(test.p_cases)}'
+
+
+def _gap(value: float) -> str:
+  return f'{"+" if value > 0 else ""}{page.signed(value)}'
 
 
 def _p(value: float) -> str:

@@ -172,6 +172,16 @@ def test_rows_are_in_the_order_of_what_they_differ_by(tmp_path):
   assert er.summary('dice', 'ACC').mean() > smg.summary('dice', 'ACC').mean()
 
 
+def test_differences_of_runs_too_few_to_test(tmp_path):
+  for seed, score in enumerate((0.5, 0.25)):
+    run_folders.write(tmp_path / f's{seed}', 'smg', seed=seed, score=0.5)
+    run_folders.write(tmp_path / f'e{seed}', 'er', seed=seed, score=score)
+  report.main([tmp_path], str(tmp_path / 'out'))
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  less = '\N{MINUS SIGN}0.125 [\N{MINUS SIGN}0.250, 0.000]'
+  assert f'<small>{less}, p {DASH}, ' in text
+
+
 def test_what_was_kept_of_past_sites(tmp_path):
   memory = {'capacity': 7, 'num_kept': 5}
   for method in ('er', 'smg_er', 'smg', 'ewc'):

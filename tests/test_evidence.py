@@ -40,6 +40,8 @@ _COLUMNS = {
   'lung landmarks, mm': ('tre', 'ACC', -1, 2),
 }
 _P_VALUES = 'p over runs, cases'
+# 0.667 ± 0.000 (+0.001 [−0.001, +0.003], p ...
+_MEAN_AND_GAPS = r'^(\S+) .*\[(.*), (.*)\]'
 _NONE = '\N{EN DASH}'
 
 
@@ -78,10 +80,40 @@ def test_the_tables_of_the_readme(runs, problem, heading):
   assert set(said) == compared | {'untrained'}
 
 
+def test_what_two_runs_say():
+  """ACC and the brackets beside it, in one of the tables that have the row."""
+  written = (ROOT / 'REPRODUCIBILITY.md').read_text('utf-8')
+  known = [
+    (_cells(line)[0], _cells(line)[5])
+    for line in re.findall(r'^\|.*\| 2\*? \|.*', written, re.MULTILINE)
+  ]
+  text = (ROOT / 'README.md').read_text('utf-8')
+  tables = re.findall(r'^\| two runs \|.*\n((?:\|.*\n)+)', text, re.MULTILINE)
+  said = [line for table in tables for line in table.splitlines()[1:]]
+  assert len(said) > 5
+  for line in said:
+    name, mean, gaps = _cells(line)
+    wanted = [_number(x) for x in (mean, *gaps.split(', '))]
+    found = [
+      [_number(x) for x in re.search(_MEAN_AND_GAPS, cell).groups()]
+      for other, cell in known
+      if other == name.split('`')[1] and '[' in cell
+    ]
+    assert any(there == wanted for there in found), line
+
+
+def _cells(line: str) -> list[str]:
+  return [cell.strip() for cell in line.split('|')[1:-1]]
+
+
+def _number(text: str) -> float:
+  return float(text.replace('\N{MINUS SIGN}', '-'))
+
+
 def _by_method(text: str) -> dict[str, list[tuple[str, str]]]:
   """The first table of a text: method -> pairs of column and cell."""
   lines = re.search(r'(?:^\|.*\n)+', text, re.MULTILINE)[0].splitlines()
-  titles, _, *rows = ([c.strip() for c in li.split('|')[1:-1]] for li in lines)
+  titles, _, *rows = map(_cells, lines)
   found = {}
   for name, *cells in rows:
     name = 'untrained' if name.startswith('before') else name

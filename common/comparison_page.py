@@ -52,7 +52,7 @@ _TESTS = (
   'runs, six or more pairs of the same order and seed (other trainings), then '
   'over cases after the last stage, each the mean over its labels and runs '
   '(other cases for these networks). Where runs are too few for a test, the '
-  'least and the largest difference of one are in brackets.'
+  'least and the largest difference of a run are in brackets.'
 )
 _SITES = '{axis}: every site after the last stage.'
 

@@ -28,7 +28,7 @@ class Test(NamedTuple):
 
   Attributes:
     gap: mean difference over runs; above 0 the row is better.
-    least, most: differences of a run.
+    least, most: the same of single runs.
     p_runs: over runs, are other trainings likely to differ alike?
     p_cases: over cases, are these networks likely to differ alike on others?
   """

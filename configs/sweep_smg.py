@@ -74,8 +74,8 @@ def get_config() -> config_dict.ConfigDict:
   groups.kept = group(
     ('smg_er',), variants=values('memory.num_kept', 5, 10, 48)
   )
-  # A step of samcl is twelve updates, eight of them on one case: five times the
-  # cases. Of these methods it is one, so they take four times the steps.
+  # A step of samcl is twelve updates on 40 cases, of these methods one on 16:
+  # four times the steps see more than it does.
   longer = {'variants': ('train.num_steps=(1200,)',)}
   groups.updates = group(('smg', 'smg_er', 'er'), **longer)
   groups.updates_slower = group(('joint',), **longer, flags=_SLOWER_RATE)

@@ -22,7 +22,7 @@ BOUNDS = ('joint', 'independent', 'untrained')
 # What they have by construction, or no one network of theirs has.
 _UNDEFINED = {'joint': ('BWT',), 'independent': ('BWT', 'unseen')}
 # Sections of a config that one method alone reads.
-_OWN = ('ewc', 'si', 'lwf', 'gpm', 'der')
+_OWN = ('ewc', 'si', 'lwf', 'gpm', 'der', 'diffusion')
 # What a run was made with, as results.json has it.
 RECORDS = ('git', 'device', 'jax')
 

@@ -38,6 +38,7 @@ def get_config() -> config_dict.ConfigDict:
       'lesav': site,
     }
   )
+  config.optim.lr, config.optim.warmup = 8e-3, 60
   # So short, on so few images, the generator draws a retina and no vessel: the
   # segmenter says what is on it, which is what the replay has to keep.
   config.diffusion.labels = 'pseudo'

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from common import errors, files
+from common import errors, files, ownership
 
 
 def take(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
@@ -26,6 +26,8 @@ def take(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
 def check(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
   """Makes sure that config.json, where there is one, says the same.
 
+  Sections that another method alone reads may say what they will.
+
   Raises:
     InputError: it is no JSON, or names every field that is another.
   """
@@ -39,6 +41,7 @@ def check(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
   differences = [
     f'config.{name}: found {there!r} there, asked for {here!r}'
     for name, there, here in _differences(found, _plain(config))
+    if ownership.is_read(name, config.get('method', ''))
   ]
   if differences:
     raise errors.InputError(

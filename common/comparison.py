@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from common import continual, run_files
+from common import continual, ownership, run_files
 from common import scores as scores_lib
 
 # What changes a file or a picture, but no result.
@@ -21,8 +21,6 @@ METRICS = ('dice', 'tre')
 BOUNDS = ('joint', 'independent', 'untrained')
 # What they have by construction, or no one network of theirs has.
 _UNDEFINED = {'joint': ('BWT',), 'independent': ('BWT', 'unseen')}
-# Sections of a config that one method alone reads.
-_OWN = ('ewc', 'si', 'lwf', 'gpm', 'der', 'diffusion')
 # What a run was made with, as results.json has it.
 RECORDS = ('git', 'device', 'jax')
 
@@ -159,7 +157,7 @@ class Study:
     by_row = {row.name: flatten(row.runs[0].config) for row in self.main_rows}
     lines = []
     for field in sorted(set().union(*by_row.values())):
-      if field in (*IDLE, *FREE) or field.split('.')[0] in _OWN:
+      if field in (*IDLE, *FREE) or ownership.owner(field):
         continue
       values = {n: json.dumps(c.get(field)) for n, c in by_row.items()}
       lines += _unequal(field, values)

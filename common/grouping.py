@@ -7,7 +7,7 @@ import json
 import pathlib
 from typing import Any
 
-from common import comparison, errors, run_files
+from common import comparison, errors, ownership, run_files
 
 
 def find(
@@ -106,8 +106,12 @@ def _namer(
   """
   configs = [comparison.flatten(run.config) for run in runs]
   others = [comparison.flatten(run.config) for run in everyone]
+  method = runs[0].results['method']
   fields = sorted(
-    set().union(*configs) - set(comparison.IDLE) - set(comparison.FREE)
+    field
+    for field in set().union(*configs)
+    if field not in (*comparison.IDLE, *comparison.FREE)
+    and ownership.is_read(field, method)
   )
   usual = {
     field: _majority(_said(configs, field)) or _majority(_said(others, field))

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from common import memory as memory_lib
-from common import methods
+from common import methods, ownership
 from common import train_state as ts
 from common.rules import descent, reptile, samples, sharpness
 
@@ -311,6 +311,31 @@ def test_every_method_descends_on_any_loss(name):
   assert int(state.step) == 10
   assert 'loss/total' in metrics
   assert step._cache_size() == 1
+
+
+class _Untouchable:
+  """Strengths that nobody may look at."""
+
+  def __getattr__(self, name):
+    raise AssertionError(f'looked at {name}')
+
+
+@pytest.mark.parametrize('name', list(methods.METHODS))
+def test_strengths_of_one_method_are_no_business_of_others(name):
+  def train(section):
+    settings = _settings(**{section: _Untouchable()})
+    tx, method = optax.sgd(0.1), methods.get(name)
+    state = _start(method, tx, settings)
+    method.make_step(_loss, tx, settings)(state, BATCH, _key())
+    if consolidate := method.make_consolidation(_loss, settings):
+      consolidate(state, [BATCH], _key(), 0)
+
+  for section, owner in ownership.OWNERS.items():
+    if owner == name and section != 'diffusion':
+      with pytest.raises(AssertionError, match='looked at'):
+        train(section)
+    elif section != 'diffusion':
+      train(section)
 
 
 def test_samcl_without_sharpness_is_mer():

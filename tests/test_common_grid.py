@@ -77,7 +77,7 @@ def test_bad_groups_are_refused(change, message):
   ('module', 'count'),
   [
     (sweep_tiny, 8),
-    (sweep_smg, 392),
+    (sweep_smg, 394),
     (sweep_samcl, 192),
     (sweep_realdata, 108),
   ],

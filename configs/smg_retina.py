@@ -39,9 +39,8 @@ def get_config() -> config_dict.ConfigDict:
     }
   )
   config.optim.lr, config.optim.warmup = 8e-3, 60
-  # So short, on so few images, the generator draws a retina and no vessel: the
-  # segmenter says what is on it, which is what the replay has to keep.
-  config.diffusion.labels = 'pseudo'
+  # So short, on so few images, the generator draws a retina and no vessel: what
+  # the replay keeps of one is what the segmenter says is there.
   config.diffusion.num_steps = (400, 200)
   config.diffusion.sample_steps = 50
   config.diffusion.eta = 0.0

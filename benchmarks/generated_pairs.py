@@ -41,21 +41,12 @@ def main() -> None:
   state, _ = trainer.restore(problem, config, args.workdir)
   sites = range(len(problem.stream))
   real = [_real(problem, site) for site in sites]
-  generated = [
-    dict(
-      zip(
-        ('image', 'label'),
-        map(
-          np.asarray,
-          problem.generator.sample(
-            state.generator, site, args.num, jax.random.key(1000 + site)
-          ),
-        ),
-        strict=True,
-      )
+  generated = []
+  for site in sites:
+    image, label, _ = problem.generator.sample_pairs(
+      state, site, args.num, jax.random.key(1000 + site)
     )
-    for site in sites
-  ]
+    generated.append({'image': np.asarray(image), 'label': np.asarray(label)})
   report = _recognise(problem, real, generated, args)
   report |= _segment(problem, real, generated, args)
   print(json.dumps({k: round(v, 4) for k, v in report.items()}))

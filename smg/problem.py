@@ -162,10 +162,9 @@ class Segmentation:
     }
     chosen = np.linspace(0, len(real['image']) - 1, num).astype(int)
     real = {name: array[chosen] for name, array in real.items()}
-    image, label = self.generator.sample(
-      state.generator, number, num, jax.random.key(number)
+    image, label, _ = self.generator.sample_pairs(
+      state, number, num, jax.random.key(number)
     )
-    label = self.segment(state.params, image) if label is None else label
     generated = {'image': np.asarray(image), 'label': np.asarray(label)}
     return site.name, *(
       {name: _shown(site, array) for name, array in batch.items()}

@@ -121,6 +121,17 @@ class SiteModulatedDiffusion:
     )
     return self._codec.decode(x)
 
+  def sample_pairs(
+    self, state: ts.TrainState, site: int, num: int, key: jax.Array
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Images, their labels, and what the segmenter finds on them, ungated.
+
+    Both are the same where no labels are generated.
+    """
+    image, label = self.sample(state.generator, site, num, key)
+    found = self._segment(state.params, image)
+    return image, found if label is None else label, found
+
   def draw(
     self, state: ts.TrainState, site: int, num_cases: int, key: jax.Array
   ) -> tuple[ts.Batch, Mapping[str, float]]:
@@ -133,10 +144,9 @@ class SiteModulatedDiffusion:
       InputError: no sample is finite.
     """
     num = int(np.ceil(num_cases * self._settings.oversample))
-    image, label = self.sample(state.generator, site, num, key)
-    found = self._segment(state.params, image)
-    label = found if label is None else label
-    image, label, found = (np.asarray(x) for x in (image, label, found))
+    image, label, found = map(
+      np.asarray, self.sample_pairs(state, site, num, key)
+    )
     verdict = gate.judge(
       image,
       label,

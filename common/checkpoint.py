@@ -64,7 +64,7 @@ class Checkpoints:
       InputError: the disk is full or not writable; earlier checkpoints stay.
     """
     # From the host orbax writes many small arrays twice as fast.
-    arrays = _flatten(jax.device_get(state))
+    arrays = flatten(jax.device_get(state))
     progress = progress | {'digest': _digest(arrays, progress)}
     partial = self._folder / f'{_PARTIAL}{step}'
     try:
@@ -103,7 +103,7 @@ class Checkpoints:
     Raises:
       InputError: there are checkpoints, and none of them can be read.
     """
-    template = _flatten(like)
+    template = flatten(like)
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
     found = self._newest(ocp.args.StandardRestore(shapes))
     if found is None:
@@ -154,7 +154,7 @@ class Checkpoints:
     return arrays, progress
 
 
-def _flatten(state: Any) -> dict[str, Any]:
+def flatten(state: Any) -> dict[str, Any]:
   """Every leaf under the name of its path."""
   leaves = jax.tree_util.tree_leaves_with_path(state)
   return {

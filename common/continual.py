@@ -43,8 +43,8 @@ def summarise(
   better than training alone, and is present only if `independent` is given.
 
   Args:
-    matrix: R, (T, num_sites). A matrix of one row, as training on all sites
-      at once leaves, has ACC and unseen only; the rest is nan.
+    matrix: R, (T, num_sites). A matrix of one row, as an untrained network
+      leaves, has ACC and unseen only; the rest is nan.
     untrained: b, (num_sites,).
     num_stream: T.
     higher_is_better: False for distances.

@@ -61,8 +61,9 @@ def on_ray(
 ) -> Generator[Ended]:
   """A task of a Ray cluster for each run, which all see the same folders.
 
-  The cluster is that of RAY_ADDRESS, else one is started on this machine. A run
-  whose worker is lost comes back as one that failed.
+  The cluster is that of RAY_ADDRESS, else one that `ray start` left on this
+  machine, else a new one. A run whose worker is lost comes back as one that
+  failed.
 
   Raises:
     InputError: ray is not installed.

@@ -30,7 +30,11 @@ class Memory:
 
 
 def create_memory(example: dict[str, Any], capacity: int) -> Memory:
-  """An empty memory for batches like `example` (leading axis: items)."""
+  """An empty memory for batches like `example` (leading axis: items).
+
+  Raises:
+    ValueError: a capacity below 1.
+  """
   if capacity < 1:
     raise ValueError(f'memory.capacity: found {capacity}, must be at least 1')
   return Memory(
@@ -123,6 +127,6 @@ def draw(
   key: jax.Array,
   policy: Policy = RESERVOIR,
 ) -> dict[str, jax.Array]:
-  """A batch of `num_items` from the memory, without replacement."""
+  """A batch of `num_items` different ones, as long as so many are filled."""
   slots = policy.read(memory.num_seen, memory.capacity, num_items, key)
   return jax.tree.map(lambda held: held[slots], memory.items)

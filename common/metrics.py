@@ -21,7 +21,7 @@ class MetricSpec:
 
   Attributes:
     higher_is_better: whether a larger value is the better one.
-    unit: 'mm', or '1' for a ratio.
+    unit: 'mm', 'px' where files have no spacing, or '1' for a ratio.
   """
 
   higher_is_better: bool

@@ -20,7 +20,7 @@ class Plan:
     num_steps: steps of each stage.
     batch_size: cases per step.
     capacity: cases held by a reservoir memory.
-    num_kept: real cases of each past site that smg_er replays from.
+    num_kept: real cases of each past site that smg_er and agem replay from.
     log_every: steps between lines of metrics.jsonl.
     checkpoint_every: steps between checkpoints within a stage.
   """

@@ -51,6 +51,7 @@ def load_raster(
   Raises:
     InputError: the file is missing, damaged or no PNG; its colours are not of
       that kind; an image has the same value everywhere; a mask is empty.
+    ValueError: `kind` or `channels` is not one of those.
   """
   if kind not in _KINDS or channels not in (1, 3):
     raise ValueError(f'load_raster: found {kind!r}, {channels!r}')
@@ -79,6 +80,7 @@ def save_label(path: str | os.PathLike[str], label: np.ndarray) -> None:
   Raises:
     InputError: no .png suffix, a value beyond 0 to 65535, or the file cannot
       be written.
+    ValueError: `label` is no plane of whole numbers.
   """
   path = pathlib.Path(path)
   if path.suffix.lower() != '.png':

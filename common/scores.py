@@ -10,7 +10,7 @@ class Scores(NamedTuple):
 
   Attributes:
     title: name of the metric.
-    unit: 'mm', or '1' for a ratio.
+    unit: 'mm', 'px' where files have no spacing, or '1' for a ratio.
     higher_is_better: whether a larger value is the better one.
     matrix: R, (stages, sites), nan where there is no score.
     untrained: (sites,).

@@ -4,6 +4,9 @@ import json
 import pathlib
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
+
 from common import checkpoint, errors
 from common import train_state as ts
 
@@ -46,13 +49,45 @@ def load(workdir: pathlib.Path, stations: str) -> Trained:
       f'{path}: found no {stations}, must be a run of '
       f'{"smg.train" if stations == "sites" else "samcl.train"}'
     )
+  return Trained(config, _nested(_newest(workdir), 'params'), workdir)
+
+
+def load_params(workdir: pathlib.Path, *, like: ts.Params) -> ts.Params:
+  """The newest parameters of a run, whatever it was a run of.
+
+  Args:
+    workdir: of a run, finished or not.
+    like: parameters of the network; their values do not matter.
+
+  Raises:
+    InputError: the workdir has no checkpoint, or one of another network.
+  """
+  found = _newest(workdir)
+  wanted = checkpoint.flatten({'params': like})
+  shapes = {
+    name: array.shape
+    for name, array in found.items()
+    if name.startswith('params.')
+  }
+  for name in sorted(shapes.keys() | wanted.keys()):
+    there, here = shapes.get(name), getattr(wanted.get(name), 'shape', None)
+    if there != here:
+      raise errors.InputError(
+        f'{workdir / "checkpoints"}: {name}: found {there}, allowed {here}: a '
+        'run of another network'
+      )
+  leaves = [found[name] for name in wanted]
+  return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _newest(workdir: pathlib.Path) -> dict[str, np.ndarray]:
   arrays = checkpoint.Checkpoints(workdir / 'checkpoints').load_arrays()
   if arrays is None:
     raise errors.InputError(
-      f'{workdir / "checkpoints"}: found no checkpoint, the run has not saved '
-      'one yet'
+      f'{workdir / "checkpoints"}: found no checkpoint, must be those of a run '
+      'that has saved one'
     )
-  return Trained(config, _nested(arrays, 'params'), workdir)
+  return arrays
 
 
 def _nested(arrays: dict[str, Any], root: str) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from common import (
   methods,
   optim,
   results,
+  rng,
   run_report,
   stream,
+  trained,
 )
 from common import plan as plan_lib
 from common import problem as problem_lib
@@ -84,15 +86,17 @@ def evaluate(
   """Scores the newest checkpoint of a run on the sites of `config`.
 
   Writes evaluation.csv, the per-case rows, and prints the means. The sites may
-  be others than those trained on; the network must be the same.
+  be others than those trained on, and whatever else the config says does not
+  matter; the network must be the same.
 
   Raises:
     InputError: the workdir has no checkpoint, or one of another network.
   """
   problem = create_problem(config)
-  state, _ = restore(problem, config, workdir)
+  fresh = problem.init(rng.stream(config.seed, 'init'))
+  params = trained.load_params(workdir, like=fresh)
   sites = [*problem.stream, *problem.unseen]
-  rows = [problem.evaluate(state.params, i) for i in range(len(sites))]
+  rows = [problem.evaluate(params, i) for i in range(len(sites))]
   results.write_evaluation(workdir, sites, rows)
   for line in results.table(problem, rows):
     print(line)
@@ -103,19 +107,22 @@ def restore(
   config: config_dict.ConfigDict,
   workdir: pathlib.Path,
 ) -> tuple[ts.TrainState, plan_lib.Position]:
-  """The newest checkpoint of a run.
+  """The newest checkpoint of a run, whole: of this method, stream and memory.
 
   Raises:
-    InputError: the workdir has no checkpoint, or one of another network.
+    InputError: the workdir has no checkpoint that can be read, or is that of a
+      run of another config.
   """
   plan = create_plan(config, len(problem.stream))
-  if not (workdir / 'checkpoints').is_dir():
-    raise errors.InputError(
-      f'--workdir={workdir}: no folder checkpoints/, must be that of a run'
-    )
-  restored = create_stream(problem, config, plan, workdir).restore()
+  try:
+    restored = create_stream(problem, config, plan, workdir).restore()
+  except errors.InputError:
+    claim.check(workdir, config)  # A state of another shape looks damaged.
+    raise
   if restored is None:
-    raise errors.InputError(f'{workdir / "checkpoints"}: found no checkpoint')
+    raise errors.InputError(
+      f'{workdir / "checkpoints"}: found no checkpoint, must be those of a run'
+    )
   return restored
 
 
@@ -193,6 +200,9 @@ def create_stream(
   """The stream of a config, ready to run or to restore.
 
   `callbacks` are `stop` and `on_stage` of `stream.Stream`.
+
+  Raises:
+    InputError: a value that is not allowed.
   """
   method = methods.get(config.method)
   try:

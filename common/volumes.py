@@ -112,7 +112,9 @@ def save_volume(
   axes, grid and header; with `affine` it is written as it stands.
 
   Raises:
-    InputError: no NIfTI suffix, or `data` and `like` differ in shape.
+    InputError: no NIfTI suffix, `data` and `like` differ in shape, or the file
+      cannot be written.
+    ValueError: not exactly one of `like` and `affine`.
   """
   path = _check_suffix(pathlib.Path(path))
   if (like is None) == (affine is None):

@@ -46,7 +46,6 @@ def get_config() -> config_dict.ConfigDict:
   config.diffusion.eta = 0.0
   config.diffusion.chunk = 20
   config.diffusion.network.patch = 4
-  config.diffusion.agreement = 0.3
   config.memory.capacity = 16
   config.memory.num_kept = 32
   config.diffusion.num_kept = 32

@@ -1,4 +1,4 @@
-"""Real sites and tasks: six methods, three seeds, every order.
+"""Real sites and tasks: six methods on each, three seeds.
 
     python -m common.sweep --config=configs/sweep_realdata.py --workdir=DIR \\
       --config.groups.hippocampus.flags=data.folder=HIPPOCAMPUS \\

@@ -63,6 +63,9 @@ def read(spec: specs.Spec) -> folders.Contents:
   Files are named NAME_ID_MODALITY.nii.gz, key points .csv without a header.
 
   The pairing 'listed' is that of `training_paired_images`.
+
+  Raises:
+    InputError: neither layout, no images, or a list that cannot be used.
   """
   dataset = spec.dataset or spec.root.name
   if spec.dataset is not None and (spec.root / dataset).is_dir():

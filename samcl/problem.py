@@ -36,12 +36,11 @@ class Registration:
     tasks: in order of the stream, then those that are only scored.
     num_unseen: how many of the last ones are only scored.
     network: predicts the velocity.
-    weights: of the loss terms, and other keywords of
-      `losses.make_objective`.
     scores: metrics to compute, among `METRICS`.
     native: score labels on the grid of the fixed image instead of the
       network's.
     symmetric, output, num_squarings: see `losses.deform`.
+    loss: weights of its terms, and other keywords of `losses.make_objective`.
   """
 
   name = 'registration'

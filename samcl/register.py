@@ -9,7 +9,8 @@ Slicer read; `jacobian.nii.gz`, the local change of volume; `summary.json` and
 --pairs=FILE.csv, columns `fixed`, `moving` and any of `name`, `fixed_mask`,
 `moving_mask`, `fixed_label`, `moving_label`, `fixed_landmarks`,
 `moving_landmarks`, `fixed_index`, `moving_index`, paths from where the file
-lies, each pair gets a folder.
+lies, each pair gets a folder, and `summary.csv` has a line for each. A moving
+label leaves `warped_label.nii.gz`, --transform ITK transforms (.h5).
 """
 
 from collections.abc import Sequence

@@ -38,8 +38,8 @@ class Spec:
     {'0000': {'upper_percentile': 99}, '0001': {'clip': (-200, 300)}}.
   axes: see `cases.Case`.
   landmark_refinement: see `landmarks.place_points`.
-  val_pattern: which fixed images of a pairs.csv without a column `split` are
-    for validation, as in shell file names.
+  val_pattern: which fixed images of a pairs.csv are for validation, as in
+    shell file names; a column `split` is not read then.
   dataset: the learn2reg data set where it is not the name of the root folder.
   pairing: how images are paired to train on, see `pairings`; 'listed' is as
     the data have it, and the default of 'pairs'.

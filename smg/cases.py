@@ -60,6 +60,9 @@ class Prepared:
 
     To save: `volumes.save_volume(path, volume.data, like=volume)`, or for a
     png `rasters.save_label(path, volume.data[..., 0])`.
+
+    Raises:
+      ValueError: the label has another shape than the network's grid.
     """
     if label.shape != self.label.shape:
       raise ValueError(f'restore: {label.shape}, must be {self.label.shape}')

@@ -49,7 +49,11 @@ def find(spec: specs.Spec) -> Cases:
 
 
 def split(spec: specs.Spec, is_trained: bool) -> tuple[Cases, Cases]:
-  """Train and test cases of a site."""
+  """Train and test cases of a site.
+
+  Raises:
+    InputError: as `find`; the split cannot be read or leaves a part empty.
+  """
   found = find(spec)
   groups = {case.name: _group(spec, case.name) for case in found}
   path = _split_file(spec)

@@ -52,8 +52,9 @@ def judge(
 
   Args:
     image: (n, *s, c).
-    label: (n, *s), generated with the image.
-    found: (n, *s), what the segmenter makes of the image.
+    label: (n, *s), of the image.
+    found: (n, *s), what the segmenter makes of the image; where it is the
+      label, they agree.
     classes: of labels beside 0.
     area: (2,), least and greatest share of foreground met at the site.
     area_margin: share by which that range is widened.

@@ -3,10 +3,10 @@
     python -m smg.segment IN --workdir=RUN --out=DIR
 
 IN is an image, a folder of images or of a DICOM series, or several of them. DIR
-receives a label for each, of the same name, on the grid of its file and in the
-values that its site's labels have, and `volumes.csv`, whose column `covered` is
-the share of the image that the network saw. An image that cannot be used is
-named at the end; the others are segmented all the same.
+receives a label for each, NAME.nii.gz or, of a png, NAME.png, on the grid of
+its file and in the values that its site's labels have, and `volumes.csv`, whose
+column `covered` is the share of the image that the network saw. An image that
+cannot be used is named at the end; the others are segmented all the same.
 """
 
 from collections.abc import Sequence

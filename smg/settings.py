@@ -50,7 +50,8 @@ class Settings:
     guidance: weight of the prompt, 1 for none.
     chunk: samples drawn at once.
     oversample: candidates per case wanted.
-    agreement: least mean Dice of a candidate's label with the segmenter's.
+    agreement: least mean Dice of a generated label with the segmenter's; says
+      nothing where labels are 'pseudo'.
     area_margin: share by which the foreground may leave the range of the site.
 
   Raises:

@@ -66,7 +66,11 @@ def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:
 
 
 def create_appearance(config: config_dict.ConfigDict) -> augment.Appearance:
-  """The shift of `config.appearance`, checked before any file is read."""
+  """The shift of `config.appearance`, checked before any file is read.
+
+  Raises:
+    InputError: a value that is not allowed.
+  """
   try:
     return augment.Appearance(**config.appearance)
   except ValueError as error:
@@ -76,7 +80,11 @@ def create_appearance(config: config_dict.ConfigDict) -> augment.Appearance:
 def create_generator(
   config: config_dict.ConfigDict, problem: problem_lib.Segmentation
 ) -> replay.SiteModulatedDiffusion:
-  """The diffusion model of `config.diffusion`."""
+  """The diffusion model of `config.diffusion`.
+
+  Raises:
+    InputError: a value that is not allowed.
+  """
   num_stages, fields = len(problem.stream), config.diffusion.to_dict()
   network = fields.pop('network')
   steps = trainer.fill_stages(

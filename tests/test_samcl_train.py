@@ -117,7 +117,9 @@ def test_a_second_process_is_refused(folder):
 
 
 def test_evaluate_repeats_the_last_row(folder, whole):
-  out = _finish(_start(folder, whole, binary='evaluate'))
+  # Of another method too, whose state the checkpoint does not have.
+  other = '--config.method=ewc'
+  out = _finish(_start(folder, whole, other, binary='evaluate'))
   results = json.loads((whole / 'results.json').read_text())
   expected = results['metrics']['dice']['matrix'][-1][0]
   brain = next(x for x in out.splitlines() if x.startswith('brain_mr'))
@@ -128,4 +130,4 @@ def test_evaluate_without_a_run_is_refused(folder, tmp_path):
   process = _start(folder, tmp_path / 'none', binary='evaluate')
   _, err = process.communicate(timeout=240)
   assert process.returncode == 2
-  assert 'no folder checkpoints/' in err
+  assert 'checkpoints: found no checkpoint' in err

@@ -24,7 +24,11 @@ def per_sample(step: ts.StepFn) -> ts.StepFn:
 
 
 def interpolate(step: ts.StepFn, *, beta: float) -> ts.StepFn:
-  """params <- params + beta (step(params) - params); beta = 1 is identity."""
+  """params <- params + beta (step(params) - params); beta = 1 is identity.
+
+  Raises:
+    ValueError: beta is not in (0, 1].
+  """
   if not 0 < beta <= 1:
     raise ValueError(f'reptile.beta: found {beta}, must be in (0, 1]')
   if beta == 1:

@@ -38,6 +38,9 @@ def sharpness_aware(
   """Wraps a gradient so that it is taken at params + e; rho = 0 is identity.
 
   Metrics are those at params, with the rise of the loss as 'loss/sharpness'.
+
+  Raises:
+    ValueError: rho is below 0.
   """
   if rho < 0:
     raise ValueError(f'sam.rho: found {rho}, must be at least 0')

@@ -16,6 +16,15 @@ Main = Callable[[config_dict.ConfigDict, pathlib.Path], int | None]
 OnPaths = Callable[..., int | None]
 
 EXIT_INPUT = 2
+# What flags of a config raise where the config has no such field or value.
+_FLAG_ERRORS = (
+  flags.Error,
+  AttributeError,
+  KeyError,
+  OSError,
+  ValueError,
+  TypeError,
+)
 
 
 def run(main: Main, argv: Sequence[str] | None = None) -> None:
@@ -124,11 +133,19 @@ def checked_out(out: str) -> pathlib.Path:
 
 
 def read_config(arguments: Sequence[str]) -> config_dict.ConfigDict:
-  """The config that a binary started with these arguments works with."""
+  """The config that a binary started with these arguments works with.
+
+  Raises:
+    InputError: a field that the config has not, or a value of another kind.
+  """
   values, argv = flags.FlagValues(), ['', *arguments]
-  _define_in(values, argv)
-  values(argv)
-  return values.config
+  try:
+    _define_in(values, argv)
+    values(argv)
+    return values.config
+  except _FLAG_ERRORS as error:
+    said = ' '.join([*arguments, errors.in_one_line(error)])
+    raise errors.InputError(f'flags: {said}') from error
 
 
 def _define_in(
@@ -164,15 +181,7 @@ def _parse(argv: list[str]) -> list[str]:
       flags.FLAGS.config.keys()  # a file that failed to load says so here
   except flags.UnrecognizedFlagError as error:
     _fail(f'{error} (see --help)')
-  except (
-    flags.Error,
-    errors.InputError,
-    AttributeError,
-    KeyError,
-    OSError,
-    ValueError,
-    TypeError,
-  ) as error:
+  except (*_FLAG_ERRORS, errors.InputError) as error:
     message = ' '.join(str(error).split())
     missing = [a for a in argv if a.startswith('--config=') and _is_missing(a)]
     _fail(_unknown_config(missing[0]) if missing else f'flags: {message}')

@@ -38,6 +38,8 @@ def check(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
     found = json.loads(path.read_text('utf-8'))
   except ValueError as error:
     raise errors.InputError(f'{path}: no JSON ({error})') from error
+  if not isinstance(found, dict):
+    raise errors.InputError(f'{path}: found {found!r}, allowed a JSON object')
   differences = [
     f'config.{name}: found {there!r} there, asked for {here!r}'
     for name, there, here in _differences(found, _plain(config))

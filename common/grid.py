@@ -19,6 +19,13 @@ _FIELDS = {
   'variants': ('',),
   'flags': '',
 }
+# What those that are lists are lists of.
+_ITEMS = {
+  'methods': (str, 'texts'),
+  'seeds': (int, 'whole numbers'),
+  'orders': ((tuple, list), 'tuples of sites'),
+  'variants': (str, 'texts'),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +60,8 @@ def list_runs(
   spaces: `flags` are common to the group and not part of a run's name).
 
   Raises:
-    InputError: a field that is missing or not known, or one folder for two
-      different commands.
+    InputError: a field that is missing, not known or of another kind, or one
+      folder for two different commands.
   """
   found: dict[pathlib.Path, tuple[tuple, Run]] = {}
   for name, group in groups.items():
@@ -78,13 +85,13 @@ def _runs(
     for number, order in enumerate(group['orders']):
       for variant in group['variants']:
         for method in group['methods']:
-          name = '+'.join([method, *map(_plain, variant.split())])
+          name = '+'.join([method, *map(_plain, _fields(variant))])
           flags = [
             f'method={method}',
             f'seed={seed}',
             *([f'stream={_tuple(order)}'] if order else []),
-            *group['flags'].split(),
-            *variant.split(),
+            *_fields(group['flags']),
+            *_fields(variant),
           ]
           folder = out / base.stem / f'{name}-o{number}-s{seed}'
           command = (
@@ -100,6 +107,8 @@ def _runs(
 
 def _checked(name: str, group: Mapping[str, Any]) -> dict[str, Any]:
   where = f'config.groups.{name}'
+  if not isinstance(group, Mapping):
+    raise errors.InputError(f'{where}: found {group!r}, allowed a group')
   for field in group:
     if field not in _FIELDS:
       raise errors.InputError(
@@ -115,13 +124,27 @@ def _checked(name: str, group: Mapping[str, Any]) -> dict[str, Any]:
     )
   if not pathlib.Path(fields['base']).is_file():
     raise errors.InputError(f'{where}.base: no such file: {fields["base"]}')
-  for field in ('methods', 'seeds', 'orders', 'variants'):
-    if not isinstance(fields[field], (tuple, list)) or not fields[field]:
+  for field, (kind, allowed) in _ITEMS.items():
+    items = fields[field]
+    if not isinstance(items, (tuple, list)) or not items:
       raise errors.InputError(
-        f'{where}.{field}: found {fields[field]!r}, allowed a tuple of one or '
-        'more'
+        f'{where}.{field}: found {items!r}, allowed a tuple of one or more'
       )
+    for item in items:
+      if not isinstance(item, kind):
+        raise errors.InputError(
+          f'{where}.{field}: found {item!r} in it, allowed {allowed}'
+        )
+  if not isinstance(fields['flags'], str):
+    raise errors.InputError(
+      f'{where}.flags: found {fields["flags"]!r}, allowed a text'
+    )
   return fields
+
+
+def _fields(text: str) -> list[str]:
+  """'a=1 b=2' -> ['a=1', 'b=2']; values may have spaces, as folders do."""
+  return re.split(r'\s+(?=[\w.]+=)', text.strip()) if text.strip() else []
 
 
 def _tuple(names: Sequence[str]) -> str:

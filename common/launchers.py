@@ -8,11 +8,23 @@ import signal
 import subprocess
 import threading
 import time
+from typing import NamedTuple
 
 from common import extras, grid
 
-# (run, seconds that it took)
-Ended = tuple[grid.Run, float]
+
+class Ended(NamedTuple):
+  """A run that came back.
+
+  Attributes:
+    run: which.
+    seconds: that it took.
+    problem: how it ended, in words, if not by itself with code 0.
+  """
+
+  run: grid.Run
+  seconds: float
+  problem: str = ''
 
 
 def log_path(run: grid.Run) -> pathlib.Path:
@@ -37,7 +49,7 @@ def local(runs: Sequence[grid.Run], jobs: int) -> Generator[Ended]:
   def execute(run: grid.Run) -> Ended:
     share = shares.pop()
     try:
-      return run, _execute(run, children, cores=share)
+      return _execute(run, children, cores=share)
     finally:
       shares.append(share)
 
@@ -78,10 +90,10 @@ def on_ray(
       (done,), _ = ray.wait(list(waiting))
       run = waiting.pop(done)
       try:
-        yield run, ray.get(done)
+        yield ray.get(done)
       except ray.exceptions.RayError as error:
         _say(run, str(error))
-        yield run, time.monotonic() - start
+        yield Ended(run, time.monotonic() - start, 'the worker was lost')
   finally:
     ray.shutdown()
 
@@ -122,9 +134,9 @@ def _execute(
   *,
   cores: Sequence[int] = (),
   folder: pathlib.Path | None = None,
-) -> float:
-  """Runs one to its end, whatever that is; the seconds that it took."""
-  start = time.monotonic()
+) -> Ended:
+  """Runs one to its end, whatever that is."""
+  start, problem = time.monotonic(), 'not started'
   shared = {
     'JAX_COMPILATION_CACHE_DIR': str(compiled_path(run)),
     # The many that are compiled in no time are an eighth of a run's start.
@@ -143,14 +155,24 @@ def _execute(
       if child is not None:
         if cores:
           os.sched_setaffinity(child.pid, cores)
-        child.wait()
+        problem = _said_by(child.wait())
         children.forget(child)
   except OSError as error:
     _say(run, f'error: not started: {error}')
-  return time.monotonic() - start
+  return Ended(run, time.monotonic() - start, problem)
 
 
-def _execute_there(run: grid.Run, folder: pathlib.Path) -> float:
+def _said_by(code: int) -> str:
+  """What the exit code of a process says; nothing if all went well."""
+  if code >= 0:
+    return f'exit code {code}' if code else ''
+  try:
+    return f'killed by {signal.Signals(-code).name}'
+  except ValueError:
+    return f'killed by signal {-code}'
+
+
+def _execute_there(run: grid.Run, folder: pathlib.Path) -> Ended:
   """In a worker, which is told by SIGTERM that its run has to save and end."""
   children = _Children()
   if threading.current_thread() is threading.main_thread():

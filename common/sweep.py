@@ -39,7 +39,7 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
     raise errors.InputError(f'config.jobs: found {config.jobs}, must be >= 1')
   runs = grid.list_runs(config.groups.to_dict(), workdir)
   waiting = [run for run in runs if not run.finished]
-  with files.locked(workdir), _sigterm_interrupts():
+  with files.locked(workdir), _signals_interrupt():
     for run in runs:
       _check_claim(run)
     lines = [f'{shlex.join(run.command)}\n' for run in runs]
@@ -51,8 +51,8 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
     )
     with contextlib.closing(_launch(config, waiting)) as ended:
       failed = _watch(len(waiting), ended)
-  for run in failed:
-    print(f'failed: {run.name}: {_last_line(run)}')
+  for run, _, problem in failed:
+    print(f'failed: {run.name}: {problem or "no results"}; {_last_line(run)}')
   return 1 if failed else 0
 
 
@@ -75,17 +75,19 @@ def _launch(
   return (ended for ended in ())
 
 
-def _watch(total: int, ended: Iterable[launchers.Ended]) -> list[grid.Run]:
+def _watch(
+  total: int, ended: Iterable[launchers.Ended]
+) -> list[launchers.Ended]:
   """Prints a line for each run that ends; those that failed."""
   failed, start = [], time.monotonic()
-  for number, (run, seconds) in enumerate(ended, start=1):
-    if not run.finished:
-      failed.append(run)
+  for number, one in enumerate(ended, start=1):
+    good = one.run.finished and not one.problem
+    if not good:
+      failed.append(one)
     left = (time.monotonic() - start) / number * (total - number)
     print(
-      f'[{number}/{total}] {run.name}: '
-      f'{"done" if run.finished else "FAILED"} in {seconds:.0f} s; '
-      f'about {left / 60:.0f} min left',
+      f'[{number}/{total}] {one.run.name}: {"done" if good else "FAILED"} in '
+      f'{one.seconds:.0f} s; about {left / 60:.0f} min left',
       flush=True,
     )
   return failed
@@ -101,16 +103,22 @@ def _last_line(run: grid.Run) -> str:
 
 
 @contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-  """So that a sweep that is taken off its machine lets its runs save."""
+def _signals_interrupt() -> Iterator[None]:
+  """So that a sweep that is ended from outside lets its runs save."""
   if threading.current_thread() is not threading.main_thread():
     yield
     return
-  previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+  # A terminal that is closed sends SIGHUP, which nohup has ignored.
+  numbers = {signal.SIGTERM, getattr(signal, 'SIGHUP', signal.SIGTERM)}
+  previous = {number: signal.getsignal(number) for number in numbers}
+  for number, handler in previous.items():
+    if handler != signal.SIG_IGN:
+      signal.signal(number, signal.default_int_handler)
   try:
     yield
   finally:
-    signal.signal(signal.SIGTERM, previous)
+    for number, handler in previous.items():
+      signal.signal(number, handler)
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from common import errors, trainer
+from common import app, errors, trainer
 from configs import samcl_tiny
 from samcl import setup
 from tests import binaries
@@ -100,3 +100,10 @@ def test_help_waits_for_no_library(module):
   names = {line.rpartition('|')[2].strip() for line in done.stderr.split('\n')}
   assert 'absl.app' in names
   assert not names & {'jax', 'matplotlib', 'pandas', 'tensorboardX'}
+
+
+@pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
+@pytest.mark.parametrize('flag', ['optim.lrr=1', 'optim.lr=abc'])
+def test_a_config_that_cannot_be_read_back_names_the_flag(flag):
+  with pytest.raises(errors.InputError, match=f'--config.{flag}'):
+    app.read_config(['--config=configs/smg_tiny.py', f'--config.{flag}'])

@@ -66,11 +66,32 @@ def test_the_same_run_of_two_groups_is_one():
     ({'seeds': 5}, 'groups.one.seeds: found 5, allowed a tuple'),
     ({'metods': ()}, 'groups.one.metods: unknown field, allowed: problem'),
     ({'methods': None}, 'groups.one.methods: missing'),
+    (
+      {'methods': ('er', 3)},
+      'groups.one.methods: found 3 in it, allowed te',
+    ),
+    ({'orders': ('a', 'b')}, "groups.one.orders: found 'a' in it, allowed tup"),
+    ({'variants': (5,)}, 'groups.one.variants: found 5 in it'),
+    ({'flags': ('a=1',)}, 'groups.one.flags: found .*, allowed a text'),
   ],
 )
 def test_bad_groups_are_refused(change, message):
   with pytest.raises(errors.InputError, match=message):
     grid.list_runs({'one': GROUP | change}, OUT)
+
+
+def test_a_group_that_is_none_is_refused():
+  with pytest.raises(errors.InputError, match=r'groups\.one: found 3, allowed'):
+    grid.list_runs({'one': 3}, OUT)
+
+
+def test_a_folder_may_have_a_space_in_its_name():
+  flags = 'data.folder=/data/My Data optim.lr=1e-3'
+  run = grid.list_runs({'one': GROUP | {'flags': flags}}, OUT)[0]
+  assert run.command[7:9] == (
+    '--config.data.folder=/data/My Data',
+    '--config.optim.lr=1e-3',
+  )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +151,7 @@ def test_a_failed_run_stops_no_other_and_finished_ones_are_skipped(
   said = capsys.readouterr().out
   assert '3 runs, 1 of them finished' in said
   assert '[2/2]' in said and 'base/good: done' in said
-  assert 'failed: base/bad: error: it is broken' in said
+  assert 'failed: base/bad: exit code 1; error: it is broken' in said
   assert (three_runs / 'base' / 'good.log').read_text() == 'fine\n'
   assert 'never' not in said
   lines = (three_runs / 'runs.txt').read_text().splitlines()
@@ -203,12 +224,15 @@ from common import grid, launchers, sweep
 
 folder = pathlib.Path(sys.argv[1])
 run = grid.Run(folder / 'a', (sys.executable, '-c', sys.argv[2]))
-with sweep._sigterm_interrupts():
+with sweep._signals_interrupt():
   list(launchers.local([run], 1))
 """
 
 
-def test_a_sweep_that_is_ended_while_suspended_lets_its_run_save(tmp_path):
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+def test_a_sweep_that_is_ended_while_suspended_lets_its_run_save(
+  tmp_path, number
+):
   path = tmp_path / 'state'
   code = _SAVES.format(path=str(path))
   sweeping = subprocess.Popen(
@@ -219,8 +243,8 @@ def test_a_sweep_that_is_ended_while_suspended_lets_its_run_save(tmp_path):
   while not path.with_name('state.on').exists():
     assert sweeping.poll() is None
     time.sleep(0.05)
-  for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
-    sweeping.send_signal(number)
+  for sent in (signal.SIGSTOP, number, signal.SIGCONT):
+    sweeping.send_signal(sent)
     time.sleep(0.2)
   assert sweeping.wait(timeout=60) != 0
   assert path.read_text() == 'saved'
@@ -228,9 +252,25 @@ def test_a_sweep_that_is_ended_while_suspended_lets_its_run_save(tmp_path):
 
 def test_a_run_that_cannot_be_started_is_one_that_failed(tmp_path):
   run = grid.Run(tmp_path / 'a' / 'b', ('no-such-program',))
-  ((found, _),) = launchers.local([run], 1)
-  assert found is run and not run.finished
+  ((found, _, problem),) = launchers.local([run], 1)
+  assert found is run and not run.finished and problem == 'not started'
   assert 'not started' in launchers.log_path(run).read_text()
+
+
+@pytest.mark.parametrize(
+  ('end', 'problem'),
+  [
+    ('pass', ''),
+    ('raise SystemExit(3)', 'exit code 3'),
+    ('import os; os.kill(os.getpid(), 9)', 'killed by SIGKILL'),
+  ],
+)
+def test_how_a_run_ended_counts_beside_its_results(tmp_path, end, problem):
+  folder = tmp_path / 'a'
+  run = _run(folder, f'{_ends_well(folder)}; {end}')
+  ((_, _, found),) = launchers.local([run], 1)
+  assert found == problem
+  assert run.finished
 
 
 def test_runs_share_what_they_compile(tmp_path, monkeypatch):
@@ -284,7 +324,7 @@ def test_a_cluster_runs_them_too(tmp_path):
   )
   assert done.returncode == 1, done.stderr
   assert '/good: done' in done.stdout
-  assert '/bad: error: it is broken' in done.stdout
+  assert '/bad: exit code 1; error: it is broken' in done.stdout
 
 
 def test_ray_that_is_not_there_is_named(three_runs, monkeypatch):

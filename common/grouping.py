@@ -35,8 +35,7 @@ def find(
         if not (place / 'results.json').exists():
           raise errors.InputError(f'{place}: not finished, no results.json')
         run = run_files.load(place)
-        if not run.cases:
-          raise errors.InputError(f'{place}/per_case.csv: found no case')
+        run_files.check_cases(run)
         runs.append(run)
       except errors.InputError as error:
         left_out.append(str(error))

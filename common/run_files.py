@@ -60,9 +60,40 @@ def load(workdir: pathlib.Path) -> Run:
     for name in _field(path, results, 'metrics', dict)
   }
   _check_summary(path, _field(path, results, 'summary', dict), scores)
+  for name in ('wall_s', 'step_s', 'peak_gib'):
+    _optional(path, results, name, (int, float))
+  for name in ('device', 'git', 'jax'):
+    _optional(path, results, name, str)
+  _optional(workdir / 'config.json', config, 'seed', int)
   log, cases = load_log(workdir), _load_cases(workdir)
-  _check_stages(workdir / 'per_case.csv', cases, scores)
   return Run(config, results, scores, log, cases, workdir)
+
+
+def check_cases(run: Run) -> None:
+  """Makes sure that the cases give the matrices that results.json has.
+
+  Raises:
+    InputError: per_case.csv has no case, was cut short, or changed.
+  """
+  path = run.folder / 'per_case.csv'
+  if not run.cases:
+    raise errors.InputError(f'{path}: found no case')
+  means: dict[tuple[int, str, str], list[float]] = {}
+  for (stage, site, _, name), values in run.cases.items():
+    known = [value for value in values if not math.isnan(value)]
+    if known:
+      mean = sum(known) / len(known)
+      means.setdefault((stage, site, name), []).append(mean)
+  for name, scores in run.scores.items():
+    for stage, row in enumerate([scores.untrained, *scores.matrix]):
+      for site, expected in zip(scores.sites, row, strict=True):
+        values = means.get((stage, site, name))
+        found = sum(values) / len(values) if values else math.nan
+        if not np.isclose(found, expected, 1e-5, 1e-5, equal_nan=True):
+          raise errors.InputError(
+            f'{path}: {name} of {site} after stage {stage}: found {found:.6g}, '
+            f'but results.json has {expected:.6g}'
+          )
 
 
 def load_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
@@ -86,6 +117,8 @@ def load_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
         raise errors.InputError(
           f'{path}: line {number}: {name}: missing, or not {kind.__name__}'
         )
+    for name in entry.keys() - {'site', 'split'}:
+      _optional(f'{path}: line {number}', entry, name, (int, float))
     entries.append(entry)
   return entries
 
@@ -101,21 +134,6 @@ def _check_summary(
           f'{path}: summary.{name}.{field}: found {_short(value)}, allowed a '
           'number or null'
         )
-
-
-def _check_stages(
-  path: pathlib.Path,
-  cases: dict[tuple[int, str, str, str], list[float]],
-  scores: dict[str, scores_lib.Scores],
-) -> None:
-  """A file that was cut short lacks the last stage of the matrix."""
-  last = max((stage for stage, *_ in cases), default=None)
-  for name, one in scores.items():
-    if last is not None and last != len(one.matrix):
-      raise errors.InputError(
-        f'{path}: found stages up to {last}, but results.json has '
-        f'{len(one.matrix)} of {name}'
-      )
 
 
 def _scores(path: pathlib.Path, results: dict, name: str) -> scores_lib.Scores:
@@ -221,6 +239,18 @@ def _field(
       f'allowed {kind.__name__}'
     )
   return entry[name]
+
+
+def _optional(
+  where: Any, entry: dict, name: str, kind: type | tuple[type, ...]
+) -> None:
+  """Refuses what is there and of another kind."""
+  value = entry.get(name)
+  if value is not None and not isinstance(value, kind):
+    allowed = 'a text' if kind is str else 'a number'
+    raise errors.InputError(
+      f'{where}: {name}: found {_short(value)}, allowed {allowed} or null'
+    )
 
 
 def _short(value: Any) -> str:

@@ -137,7 +137,7 @@ def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
   assert study.rows[0].summary('dice', 'ACC') == [0.5]
   text = '\n'.join(left_out)
   assert len(left_out) == 8
-  assert f'{cut}: found stages up to 1, but results.json has 2 of dice' in text
+  assert f'{cut}: dice of a after stage 2: found nan, but results' in text
   assert f'{tmp_path}/bald/config.json: cannot be read' in text
   assert f"{odd}: summary.dice.BWT: found 'x', allowed a number" in text
   assert f'{tmp_path}/bare/per_case.csv: found no case' in text
@@ -147,6 +147,36 @@ def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
   assert (
     f'{tmp_path}/same: same method, order and seed as {tmp_path}/good' in text
   )
+
+
+def test_a_file_that_lacks_its_last_line_is_named(tmp_path):
+  path = run_folders.write(tmp_path / '1') / 'per_case.csv'
+  path.write_text(''.join(path.read_text().splitlines(keepends=True)[:-1]))
+  with pytest.raises(errors.InputError, match='dice of new after stage 2: fou'):
+    _find(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ('file', 'field', 'value'),
+  [
+    ('results.json', 'wall_s', 'x'),
+    ('results.json', 'peak_gib', [1]),
+    ('results.json', 'device', ['cpu']),
+    ('config.json', 'seed', [0]),
+  ],
+)
+def test_a_field_of_another_kind_is_named(tmp_path, file, field, value):
+  path = run_folders.write(tmp_path / '1') / file
+  path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+  with pytest.raises(errors.InputError, match=f'{file}: {field}: found .*allo'):
+    _find(tmp_path)
+
+
+def test_a_text_where_a_log_has_numbers_is_named(tmp_path):
+  line = run_folders.COSINES[0] | {'cosine/arbitrary': 'x'}
+  run_folders.write(tmp_path / '1', log=[line])
+  with pytest.raises(errors.InputError, match=r'line 1: cosine/arbitrary: fou'):
+    _find(tmp_path)
 
 
 def test_a_folder_that_is_named_twice_is_read_once(tmp_path):
@@ -194,7 +224,8 @@ def test_distances_before_the_first_step_are_negative_too(tmp_path):
     'untrained': [1.0, 2.0, 4.0],
   }
   (folder / 'results.json').write_text(json.dumps(results))
-  (study,), _ = _find(tmp_path)
+  run = run_files.load(folder)
+  (study,), _ = grouping.studies([run])
   for name, expected in (('ACC', -1.5), ('unseen', -4)):
     assert study.untrained.summary('dice', name) == [expected]
 

@@ -203,13 +203,27 @@ def test_what_was_kept_of_past_sites(tmp_path):
   }
 
 
+def _score_last(folder, scores):
+  """Other scores of every site after the last stage, None for none."""
+  path = folder / 'results.json'
+  results = json.loads(path.read_text())
+  results['metrics']['dice']['matrix'][1] = list(scores.values())
+  path.write_text(json.dumps(results))
+  path = folder / 'per_case.csv'
+  lines = path.read_text().splitlines()
+  rows = [
+    f'2,{site},1,case0,1,dice,{score},1'
+    for site, score in scores.items()
+    if score is not None
+  ]
+  kept = [line for line in lines if not line.startswith('2,')]
+  path.write_text('\n'.join([*kept, *rows]) + '\n')
+
+
 def test_every_site_in_the_end(tmp_path):
   for seed, score in enumerate((0.25, 0.75)):
     run_folders.write(tmp_path / f'{seed}', seed=seed, score=score)
-  path = tmp_path / '1' / 'results.json'
-  results = json.loads(path.read_text())
-  results['metrics']['dice']['matrix'][1] = [0.5, None, 0.25]
-  path.write_text(json.dumps(results))
+  _score_last(tmp_path / '1', {'a': 0.5, 'b': None, 'new': 0.25})
   (study,), _ = grouping.find([tmp_path])
   text = comparison_table.sites_html(study.rows, 'dice')
   assert re.findall('col">(.*?)<', text)[2:] == ['a', 'b', 'new']

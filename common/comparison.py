@@ -1,6 +1,5 @@
 """Runs that can be compared: rows of them, and what is read off a row."""
 
-import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import json
@@ -23,6 +22,7 @@ BOUNDS = ('joint', 'independent', 'untrained')
 _UNDEFINED = {'joint': ('BWT',), 'independent': ('BWT', 'unseen')}
 # What a run was made with, as results.json has it.
 RECORDS = ('git', 'device', 'jax')
+_FOLDER = 'data.folder'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,12 @@ class Row:
 
   def recorded(self, name: str) -> list[str]:
     """Distinct commits, devices, ... that the runs have been made with."""
-    found = {run.results.get(name) for run in self.runs}
+    found = {
+      flatten(run.config).get(name)
+      if name == _FOLDER
+      else run.results.get(name)
+      for run in self.runs
+    }
     return sorted(str(value) for value in found if value)
 
   def site_scores(self, metric: str, site: str) -> np.ndarray:
@@ -163,35 +168,51 @@ class Study:
       lines += _unequal(field, values)
     return lines
 
-  def unequal_records(self) -> list[str]:
-    """Where runs of main rows were not made with the same code or machine."""
-    return [
-      line
-      for name in RECORDS
-      for line in _unequal(
-        name, {r.name: ' and '.join(r.recorded(name)) for r in self.main_rows}
-      )
-    ]
+
+def unequal_records(rows: Sequence[Row]) -> list[str]:
+  """Where runs were not made with the same code, machine or files."""
+  lines = []
+  for name in (*RECORDS, _FOLDER):
+    found = {row.name: row.recorded(name) for row in rows if row.stage}
+    if len(set().union(*found.values())) > 1:
+      lines += _told(name, {n: ' and '.join(v) for n, v in found.items()})
+  return lines
 
 
 def _unequal(what: str, values: Mapping[str, str]) -> list[str]:
   """A line that says which rows have which value; none if all have one."""
+  return _told(what, values) if len(set(values.values())) > 1 else []
+
+
+def _told(what: str, values: Mapping[str, str]) -> list[str]:
   names: dict[str, list[str]] = {}
   for name, value in values.items():
     names.setdefault(value, []).append(name)
-  if len(names) < 2:
-    return []
   said = '; '.join(f'{", ".join(n)}: {v}' for v, n in names.items())
-  return [f'Not the same for all rows: {what} ({said}).']
+  return [f'Not the same for all runs: {what} ({said}).']
 
 
 def alike(rows: Sequence[Row]) -> tuple[list[Row], str]:
-  """Rows of the orders and seeds that most rows are of, and who is not."""
-  counts = collections.Counter(frozenset(row.cells) for row in rows)
-  usual = max(counts, key=lambda cells: (counts[cells], len(cells)))
-  others = [row.name for row in rows if row.cells != usual]
-  said = f' Of other orders or seeds, not shown: {", ".join(others)}.'
-  return [row for row in rows if row.cells == usual], said if others else ''
+  """Rows cut to the same orders and seeds, and what to say of that.
+
+  Of all sets of orders and seeds that some rows share the one that keeps most
+  runs: a row that lacks one run costs the others that one, a row of two runs
+  is left out where the others have fifteen.
+  """
+  own = [frozenset(row.cells) for row in rows]
+  shared = {a & b for a in own for b in own} | {frozenset.intersection(*own)}
+
+  def kept(cells: frozenset) -> tuple[int, int]:
+    return len(cells) * sum(cells <= other for other in own), len(cells)
+
+  usual = max(shared, key=kept)
+  chosen = [row for row in rows if usual <= row.cells]
+  said = ''
+  if any(row.cells != usual for row in chosen):
+    said += f' The {len(usual)} orders and seeds that all of these have.'
+  if others := [row.name for row in rows if row not in chosen]:
+    said += f' Of other orders or seeds, not shown: {", ".join(others)}.'
+  return [row.only(set(usual)) for row in chosen], said
 
 
 def cell(run: run_files.Run) -> tuple[tuple[str, ...], Any]:

@@ -1,6 +1,6 @@
 """Plots of many runs: methods beside each other, mean and spread over runs.
 
-A method has the same colour and line in all figures of a study.
+A method has the same colour, line and marker in all figures of a study.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,24 +38,27 @@ def _of_metric(
   have = [row for row in rows if row.summary(metric, 'ACC').size]
   if not have:
     return
+  ordered, said = comparison_scores.of_usual_order(have)
   yield (
     f'matrices_{metric}',
-    comparison_scores.matrices(have, metric),
-    f'{metric}: every site (column) after every stage (row), mean over the '
-    'runs of the order that most have; bright is better.',
+    comparison_scores.matrices(ordered, metric),
+    f'{metric}: every site (column) after every stage (row), mean over runs; '
+    f'bright is better.{said}',
   )
   have, others = comparison.alike(have)
   start = _reached(study.untrained, have, metric)
   # The stages of joint see all sites alike.
   learning = [row for row in have if row.method != 'joint']
   if learning:
+    scored = comparison_scores.scored_stages(learning, metric)
+    left_out = ', '.join(str(t) for t, has in enumerate(scored, 1) if not has)
+    said = f' Not scored in some order, left out: stage {left_out}.'
     yield (
       f'learnt_{metric}',
       comparison_scores.learnt_so_far(learning, metric, styles),
       f'{metric}: mean over the sites learnt so far, after every stage: mean '
       'over runs, standard deviation over those of the same order. What falls '
-      'is forgotten, or harder.'
-      f'{others}',
+      f'is forgotten, or harder.{said if left_out else ""}{others}',
     )
   yield (
     f'cases_{metric}',

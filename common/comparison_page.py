@@ -66,8 +66,13 @@ def write(
 
   Raises:
     InputError: no run to compare, a reference that none of them is, or a folder
-      that cannot be written to.
+      that is a run or cannot be written to.
   """
+  if (folder / 'results.json').exists():
+    raise errors.InputError(
+      f'--out={folder}: found a run, whose report.html this would replace; '
+      'allowed another folder'
+    )
   studies, left_out = grouping.find(folders)
   methods = {row.method for study in studies for row in study.rows}
   if reference and reference not in methods:
@@ -81,7 +86,7 @@ def write(
     for name, table in tables.items():
       numbers += [[study.title, name, *line] for line in table.numbers()]
     pictures = list(_draw(study, folder / 'figures', f'{place}'))
-    sections.append(_section(study, tables, pictures, shown))
+    sections.append(_section(study, tables, pictures, shown, reference))
     shown += len(pictures)
   files.write_text(folder / 'summary.csv', _table_text(_COLUMNS, numbers))
   body = ''.join([_left_out(left_out), *sections])
@@ -115,6 +120,7 @@ def _section(
   tables: dict[str, comparison_table.Table],
   pictures: Sequence[tuple[pathlib.Path, str]],
   shown: int,
+  wanted: str,
 ) -> str:
   parts = [f'<h2>{html.escape(study.title)}</h2>']
   for name, table in tables.items():
@@ -123,9 +129,14 @@ def _section(
     parts.append(table.to_html())
     if table.reference is not None:
       parts.append(_note(_TESTS.format(reference=table.reference.name)))
-    if not name:
-      unequal = study.unequal_fields() + study.unequal_records()
-      parts += [_note(_NOTE), *map(_note, unequal)]
+    elif wanted:
+      parts.append(_note(f'No row of {wanted} here, so no tests.'))
+    records = comparison.unequal_records(table.rows)
+    if name:
+      parts += map(_note, records)
+    else:
+      parts.append(_note(_NOTE))
+      parts += map(_note, study.unequal_fields() + records)
       for metric, scores in study.rows[0].runs[0].scores.items():
         parts.append(comparison_table.sites_html(table.rows, metric))
         parts.append(_note(_SITES.format(axis=scores.axis_label)))

@@ -9,6 +9,8 @@ from PIL import Image
 
 from common import comparison, comparison_style, figures
 
+_PER_PAGE = 4
+
 
 def stack(rows: Sequence[comparison.Row]) -> Iterator[comparison_style.Drawn]:
   """Registered pairs of all methods, and what generators draw.
@@ -27,12 +29,14 @@ def stack(rows: Sequence[comparison.Row]) -> Iterator[comparison_style.Drawn]:
     if not shown:
       continue
     missing = [row for row in images if row not in shown]
-    yield (
-      name.removesuffix('.png'),
-      _stacked(shown),
-      'The same pair under each method, in one of its runs.'
-      + (f' No picture: {", ".join(missing)}.' if missing else ''),
-    )
+    said = f' No picture: {", ".join(missing)}.' if missing else ''
+    stem, parts = name.removesuffix('.png'), list(_on_pages(shown))
+    for number, part in enumerate(parts, 1):
+      yield (
+        stem if len(parts) == 1 else f'{stem}_{number}',
+        _stacked(part),
+        f'The same pair under each method, in one of its runs.{said}',
+      )
   for row in rows:
     galleries = sorted(
       folders[row.name].glob('gallery_stage*.png'),
@@ -55,6 +59,15 @@ def _open(path: pathlib.Path) -> np.ndarray | None:
       return np.asarray(image)
   except OSError:
     return None
+
+
+def _on_pages(
+  images: Mapping[str, np.ndarray],
+) -> Iterator[dict[str, np.ndarray]]:
+  """As many rows at once as a printed page holds."""
+  names = list(images)
+  for start in range(0, len(names), _PER_PAGE):
+    yield {name: images[name] for name in names[start : start + _PER_PAGE]}
 
 
 def _stacked(images: Mapping[str, np.ndarray]) -> mpl_figure.Figure:

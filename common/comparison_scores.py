@@ -10,8 +10,23 @@ from common import comparison, comparison_style, figures, run_files
 from common import scores as scores_lib
 
 
+def of_usual_order(
+  rows: Sequence[comparison.Row],
+) -> tuple[list[comparison.Row], str]:
+  """Rows cut to the order that most runs have, and what to say of that."""
+  orders = collections.Counter(
+    order for row in rows for order, _ in map(comparison.cell, row.runs)
+  )
+  ((wanted, _),) = orders.most_common(1)
+  cut = [row.only({x for x in row.cells if x[0] == wanted}) for row in rows]
+  said = f' In the order {", ".join(wanted)}.' if len(orders) > 1 else ''
+  if others := [row.name for row in cut if not row.runs]:
+    said += f' Of other orders, not shown: {", ".join(others)}.'
+  return [row for row in cut if row.runs], said
+
+
 def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
-  """A small heat map of the mean R of each row."""
+  """A small heat map of the mean R of each row, whose runs have one order."""
   tables = _mean_scores(rows, metric)
   columns = min(4, len(tables))
   lines = -(-len(tables) // columns)
@@ -38,7 +53,7 @@ def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
       vmax=high,
       aspect='auto',
     )
-    axes.set_title(figures.plain(name), fontsize=9)
+    axes.set_title(comparison_style.label(name), fontsize=9)
     names = [figures.plain(site) for site in scores.sites]
     axes.set_xticks(range(num_sites), names, rotation=90, fontsize=7)
     stages = [str(t + 1) for t in range(len(scores.matrix))]
@@ -66,6 +81,18 @@ def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
   return figure
 
 
+def _learnt(run: run_files.Run, metric: str) -> np.ndarray:
+  """Mean score of the sites learnt by the end of each stage, (T,)."""
+  table = run.scores[metric].matrix
+  return np.array([_nanmean(table[t, : t + 1]) for t in range(len(table))])
+
+
+def scored_stages(rows: Sequence[comparison.Row], metric: str) -> np.ndarray:
+  """(T,), whether every run has a score of what it has learnt by then."""
+  found = [[_learnt(run, metric) for run in row.runs] for row in rows]
+  return np.isfinite(found).all(axis=(0, 1))
+
+
 def learnt_so_far(
   rows: Sequence[comparison.Row], metric: str, styles: comparison_style.Styles
 ) -> mpl_figure.Figure:
@@ -76,20 +103,14 @@ def learnt_so_far(
   another order has learnt by then is something else; bars, side by side: bands
   of a dozen methods hide each other.
   """
-
-  def curve(run: run_files.Run) -> np.ndarray:
-    table = run.scores[metric].matrix
-    return np.array([_nanmean(table[t, : t + 1]) for t in range(len(table))])
-
   figure = mpl_figure.Figure(figsize=(7.4, 4.0), layout='constrained')
   axes = figure.add_subplot()
   shifts = np.linspace(-0.2, 0.2, len(rows)) if len(rows) > 1 else [0.0]
-  known = np.isfinite([[curve(run) for run in row.runs] for row in rows])
-  known = known.all(axis=(0, 1))
+  known = scored_stages(rows, metric)
   stages = 1 + np.flatnonzero(known)
   for row, shift in zip(rows, shifts, strict=True):
     by_order = [
-      np.array([curve(run)[known] for run in runs])
+      np.array([_learnt(run, metric)[known] for run in runs])
       for _, runs in comparison.group(
         row.runs, lambda run: comparison.cell(run)[0]
       )
@@ -98,10 +119,9 @@ def learnt_so_far(
       stages + shift,
       np.concatenate(by_order).mean(axis=0),
       _spread_within(by_order),
-      marker='o',
-      markersize=3.5,
+      markersize=4,
       elinewidth=0.8,
-      label=figures.plain(row.name),
+      label=comparison_style.label(row.name),
       **styles[row.name],
     )
   axes.set_xticks(stages)
@@ -151,7 +171,7 @@ def violins(
     axes.set_title(title, fontsize=9)
     axes.grid(axis='x', color='#E4E4E4', linewidth=0.7)
     axes.spines[['top', 'right']].set_visible(False)
-  names = [figures.plain(row.name) for row in rows]
+  names = [comparison_style.label(row.name) for row in rows]
   panels[0].set_yticks(range(len(rows)), names)
   panels[0].invert_yaxis()
   figure.supxlabel(figures.plain(scores.axis_label), fontsize=9)
@@ -161,22 +181,13 @@ def violins(
 def _mean_scores(
   rows: Sequence[comparison.Row], metric: str
 ) -> dict[str, scores_lib.Scores]:
-  """Row -> mean R of the order that most runs of all rows have."""
-  orders = collections.Counter(
-    order for row in rows for order, _ in map(comparison.cell, row.runs)
-  )
-  ((wanted, _),) = orders.most_common(1)
+  """Row -> mean R."""
   tables = {}
   for row in rows:
-    scores = [
-      run.scores[metric]
-      for run in row.runs
-      if comparison.cell(run)[0] == wanted
-    ]
-    if scores:
-      mean = np.mean([one.matrix for one in scores], axis=0)
-      mean[:, [not row.is_for(site) for site in scores[0].sites]] = np.nan
-      tables[row.name] = scores[0]._replace(matrix=mean)
+    scores = [run.scores[metric] for run in row.runs]
+    mean = np.mean([one.matrix for one in scores], axis=0)
+    mean[:, [not row.is_for(site) for site in scores[0].sites]] = np.nan
+    tables[row.name] = scores[0]._replace(matrix=mean)
   scored = np.any([~np.isnan(s.matrix).all(axis=0) for s in tables.values()], 0)
   return {name: one.only(scored) for name, one in tables.items()}
 

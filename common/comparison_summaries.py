@@ -14,21 +14,20 @@ def trade_off(
   """ACC against unseen, a point for each row."""
   figure = mpl_figure.Figure(figsize=(6.4, 4.8), layout='constrained')
   axes = figure.add_subplot()
-  for number, row in enumerate(rows):
+  for row in rows:
     x, y = (row.summary(metric, name) for name in ('ACC', 'unseen'))
     axes.errorbar(
       x.mean(),
       y.mean(),
       xerr=_spread(x),
       yerr=_spread(y),
-      marker='osD^vP*X'[number % 8],
-      color=styles[row.name]['color'],
-      linestyle='',
       elinewidth=0.8,
-      label=figures.plain(row.name),
+      label=comparison_style.label(row.name),
+      **(styles[row.name] | {'linestyle': ''}),
     )
-  axes.set_xlabel(f'ACC ({figures.plain(metric)})')
-  axes.set_ylabel(f'unseen ({figures.plain(metric)})')
+  label = rows[0].runs[0].scores[metric].summary_label
+  axes.set_xlabel(figures.plain(f'ACC: {label}'))
+  axes.set_ylabel(figures.plain(f'unseen: {label}'))
   figures.tidy(axes)
   figure.legend(loc='outside right upper', frameon=False, fontsize=9)
   return figure
@@ -63,7 +62,8 @@ def ablation(
   axes.set_xticks(range(len(names)), [figures.plain(name) for name in names])
   axes.set_xlim(-0.5, len(names) - 0.5)
   axes.set_xlabel(figures.plain(f'{rows[0].method}: {field}'))
-  axes.set_ylabel(figures.plain(metric))
+  label = rows[0].runs[0].scores[metric].summary_label
+  axes.set_ylabel(figures.plain(label))
   figures.tidy(axes)
   axes.legend(frameon=False, fontsize=9)
   return figure

@@ -82,7 +82,7 @@ class Table:
 
   def line(self, row: comparison.Row) -> list[str | page.Cell]:
     """What stands under each title of the head."""
-    other = '' if row.cells == self._first.cells else '*'
+    other = '' if row.cells == self._usual else '*'
     cells = [
       _cell(
         row.summary(*column),
@@ -100,7 +100,7 @@ class Table:
       other.name: float(other.summary(*column).mean())
       for other in self.rows
       if other.method not in comparison.BOUNDS
-      and other.cells == self._first.cells
+      and other.cells == self._usual
       and other.summary(*column).size
     }
     if row.name not in rivals or len(set(rivals.values())) < 3:
@@ -109,8 +109,12 @@ class Table:
     return ('best', 'second', '')[min(rank, 2)]
 
   @property
-  def _first(self) -> comparison.Row:
-    return self.reference or self.rows[0]
+  def _usual(self) -> set[tuple]:
+    """Orders and seeds of most rivals, of the reference where as many."""
+    rivals = [x for x in self.rows if x.method not in comparison.BOUNDS]
+    own = [row.cells for row in rivals or self.rows]
+    first = None if self.reference is None else self.reference.cells
+    return max(own, key=lambda x: (own.count(x), x == first, len(x)))
 
 
 def create_all(study: comparison.Study, wanted: str = '') -> dict[str, Table]:

@@ -1,5 +1,6 @@
 """What methods log and cost while they learn, beside each other."""
 
+import collections
 from collections.abc import Iterator, Sequence
 
 from matplotlib import figure as mpl_figure
@@ -46,6 +47,7 @@ def _logged_curves(
   axes = figure.add_subplot()
   drawn = set()
   for row in rows:
+    line = styles[row.name] | {'marker': ''}
     by_run = [_logged(run, name) for run in row.runs]
     for stage in sorted(set.intersection(*map(set, by_run))):
       # Steps of the stage that all runs have logged.
@@ -57,9 +59,9 @@ def _logged_curves(
       axes.plot(
         stage + np.array(steps) / (1.02 * max(1, steps[-1])),
         training_figure.running_mean(np.array(mean), max(1, len(steps) // 4)),
-        **styles[row.name],
+        **line,
       )
-    axes.plot([], [], label=figures.plain(row.name), **styles[row.name])
+    axes.plot([], [], label=comparison_style.label(row.name), **line)
   axes.axhline(0, color='#888888', linewidth=0.7)
   axes.set_xlabel('within each stage')
   axes.set_ylabel('cosine')
@@ -79,9 +81,14 @@ def costs(
     'minutes': 'minutes of a run',
     'peak_gib': 'peak memory, GiB',
   }
+  devices = {row.name: _usual_device(row) for row in rows}
   found = {
     field: {
-      row.name: [value for run in row.runs if (value := _cost(run, field))]
+      row.name: [
+        value
+        for run in row.runs
+        if _device(run) == devices[row.name] and (value := _cost(run, field))
+      ]
       for row in rows
     }
     for field in names
@@ -89,7 +96,9 @@ def costs(
   known = [field for field in names if any(found[field].values())]
   if not known:
     return
-  devices = sorted({name for row in rows for name in row.recorded('device')})
+  numbers = {
+    name: number for number, name in enumerate(sorted({*devices.values()}), 1)
+  }
   figure = mpl_figure.Figure(
     figsize=(8.6, 1.0 + 0.28 * len(rows)), layout='constrained'
   )
@@ -103,16 +112,35 @@ def costs(
     axes.set_xlabel(names[field])
     axes.margins(x=0.22)
     axes.spines[['top', 'right']].set_visible(False)
-  panels[0].set_yticks(range(len(rows)), [figures.plain(r.name) for r in rows])
+  labels = [comparison_style.label(row.name) for row in rows]
+  said = '; '.join(numbers)
+  if len(numbers) > 1:
+    labels = [
+      f'{label} [{numbers[devices[row.name]]}]'
+      for label, row in zip(labels, rows, strict=True)
+    ]
+    said = '; '.join(f'[{i}] {name}' for name, i in numbers.items())
+    said += ': times of different ones say nothing of the methods'
+  panels[0].set_yticks(range(len(rows)), labels)
   panels[0].invert_yaxis()
   yield (
     'costs',
     figure,
     'What a step of each method takes between logged ones of the last stage; a '
     'whole run with its scoring and, where there is one, its generator; and '
-    'the most memory that it held. Medians over runs; runs that shared a '
-    f'machine slowed each other. Device: {"; ".join(devices) or "unknown"}.',
+    'the most memory that it held. Medians over runs, of a method on several '
+    'devices over those on its commonest; runs that shared a machine slowed '
+    f'each other. Device: {said}.',
   )
+
+
+def _device(run: run_files.Run) -> str:
+  return run.results.get('device') or 'unknown'
+
+
+def _usual_device(row: comparison.Row) -> str:
+  ((name, _),) = collections.Counter(map(_device, row.runs)).most_common(1)
+  return name
 
 
 def _cost(run: run_files.Run, field: str) -> float | None:

@@ -1,9 +1,10 @@
 """Which finished runs can be compared, and by what name each is known."""
 
 import collections
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -20,11 +21,7 @@ def find(
   """
   runs, left_out, met = [], [], set()
   for folder in folders:
-    places = {
-      path.parent
-      for name in ('config.json', 'results.json')
-      for path in folder.rglob(name)
-    }
+    places = set(_places(folder))
     if not places:
       left_out.append(f'{folder}: no run in it')
     for place in sorted(places):
@@ -47,6 +44,19 @@ def find(
       + '; '.join(left_out)
     )
   return found, left_out
+
+
+def _places(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Folders in or below one that look like a run; links are followed."""
+  met = set()
+  for name, inner, files in os.walk(folder, followlinks=True):
+    place = pathlib.Path(name)
+    if place.resolve() in met:
+      inner.clear()  # A link back to where it came from.
+      continue
+    met.add(place.resolve())
+    if {'config.json', 'results.json'} & {*files}:
+      yield place
 
 
 def studies(

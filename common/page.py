@@ -31,10 +31,14 @@ figure { margin: 1.6rem 0; break-inside: avoid; }
 img { max-width: 100%; height: auto; }
 pre { font-size: 0.8rem; white-space: pre-wrap; background: #f6f6f6;
   padding: 0.8rem; }
+@page { size: landscape; margin: 12mm; }
 @media print {
   body { font-size: 10pt; margin: 0; max-width: none; }
+  div.wide { overflow: visible; }
   table { font-size: 7.5pt; }
-  th, td { padding: 0.1rem 0.3rem; }
+  th, td { padding: 0.1rem 0.3rem; white-space: normal; }
+  tr { break-inside: avoid; }
+  img { max-height: 84vh; }
 }
 """
 

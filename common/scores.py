@@ -34,6 +34,12 @@ class Scores(NamedTuple):
     return f'{self.title}{unit}, {better} is better'
 
   @property
+  def summary_label(self) -> str:
+    """The same of ACC, BWT, ...: distances enter them as their negatives."""
+    sign = '' if self.higher_is_better else '\N{MINUS SIGN}'
+    return sign + self._replace(higher_is_better=True).axis_label
+
+  @property
   def site_names(self) -> tuple[str, ...]:
     """The same for every order: the stream by name, then the other sites."""
     stream, unseen = (

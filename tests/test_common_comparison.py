@@ -185,6 +185,16 @@ def test_a_folder_that_is_named_twice_is_read_once(tmp_path):
   assert len(study.rows[0].runs) == 1 and not left_out
 
 
+def test_links_are_followed_and_end(tmp_path):
+  run_folders.write(tmp_path / 'elsewhere' / '1')
+  runs = tmp_path / 'runs'
+  run_folders.write(runs / '2', seed=1)
+  (runs / 'linked').symlink_to(tmp_path / 'elsewhere')
+  (runs / 'back').symlink_to(runs)
+  (study,), left_out = grouping.find([runs])
+  assert len(study.rows[0].runs) == 2 and not left_out
+
+
 def test_nothing_at_all_is_refused(tmp_path):
   with pytest.raises(errors.InputError, match='no finished run'):
     _find(tmp_path)
@@ -239,6 +249,18 @@ def test_only_rows_of_the_same_runs_are_drawn_together(tmp_path):
   assert {row.name for row in rows} == {'er', 'smg'}
   assert others == ' Of other orders or seeds, not shown: mer.'
   assert comparison.alike(rows) == (rows, '')
+
+
+def test_rows_that_lack_a_run_each_are_drawn_on_what_they_share(tmp_path):
+  methods = ('er', 'smg', 'mer')
+  for missing, method in enumerate(methods):
+    for seed in {*range(8)} - {missing}:
+      run_folders.write(tmp_path / f'{method}{seed}', method, seed=seed)
+  (study,), _ = _find(tmp_path)
+  rows, said = comparison.alike(study.rows)
+  assert {row.name for row in rows} == {*methods}
+  assert {seed for row in rows for _, seed in row.cells} == {3, 4, 5, 6, 7}
+  assert said == ' The 5 orders and seeds that all of these have.'
 
 
 def test_best_first(tmp_path):

@@ -26,7 +26,7 @@ def sweep(tmp_path):
 def test_no_network_of_independent_is_drawn_on_unseen_sites(sweep):
   run_folders.write(sweep / 'independent', 'independent', score=0.9)
   (study,), _ = grouping.find([sweep])
-  rows = study.main_rows
+  rows, _ = comparison_scores.of_usual_order(study.main_rows)
   place = next(i for i, row in enumerate(rows) if row.method == 'independent')
   heat = comparison_scores.matrices(rows, 'dice').axes[place].images[0]
   shown = np.ma.filled(heat.get_array(), np.nan)
@@ -77,6 +77,11 @@ def test_a_run_without_a_log_takes_no_curve_away(sweep):
   assert [tick.get_text() for tick in ticks] == ['stage 2', 'stage 3']
 
 
+def _matrix(folder):
+  results = json.loads((folder / 'results.json').read_text())
+  return np.array(results['metrics']['dice']['matrix'])
+
+
 def _learnt(sweep):
   """Line of er over the stages, and the lengths of its bars."""
   (study,), _ = grouping.find([sweep])
@@ -99,11 +104,8 @@ def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
 def test_spread_is_that_of_seeds_and_not_of_orders(sweep):
   """Another order that is .2 better throughout leaves the bars as they are."""
   for seed in range(3):
-    path = sweep / f'er-1-{seed}' / 'results.json'
-    results = json.loads(path.read_text())
-    matrix = np.array(results['metrics']['dice']['matrix']) + 0.2
-    results['metrics']['dice']['matrix'] = matrix.tolist()
-    path.write_text(json.dumps(results))
+    folder = sweep / f'er-1-{seed}'
+    run_folders.rescore(folder, _matrix(folder) + 0.2)
   line, spreads = _learnt(sweep)
   np.testing.assert_allclose(line.get_ydata(), [0.485, 0.735])
   np.testing.assert_allclose(spreads[1], 2 * 0.01)
@@ -111,13 +113,13 @@ def test_spread_is_that_of_seeds_and_not_of_orders(sweep):
 
 def test_a_site_without_a_score_is_no_column(sweep):
   for path in sweep.rglob('results.json'):
-    results = json.loads(path.read_text())
-    place = results['stream'].index('b')
-    for row in results['metrics']['dice']['matrix']:
-      row[place] = None
-    path.write_text(json.dumps(results))
+    place = json.loads(path.read_text())['stream'].index('b')
+    matrix = _matrix(path.parent)
+    matrix[:, place] = np.nan
+    run_folders.rescore(path.parent, matrix)
   (study,), _ = grouping.find([sweep])
-  figure = comparison_scores.matrices(study.main_rows, 'dice')
+  rows, _ = comparison_scores.of_usual_order(study.main_rows)
+  figure = comparison_scores.matrices(rows, 'dice')
   names = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
   assert names == ['a', 'new']
   assert figure.axes[0].images[0].get_array().shape == (2, 2)
@@ -156,3 +158,55 @@ def test_what_no_run_measured_has_no_panel(sweep):
 def test_more_methods_than_colours_are_told_apart():
   styles = [tuple(comparison_style.style(i).items()) for i in range(20)]
   assert len(set(styles)) == 20
+
+
+def test_a_method_of_another_order_is_no_heat_map_and_is_named(tmp_path):
+  for name in ('er', 'mer'):
+    run_folders.write(tmp_path / name, name)
+  run_folders.write(tmp_path / 'smg', 'smg', stream=('b', 'a'))
+  (study,), _ = grouping.find([tmp_path])
+  rows, said = comparison_scores.of_usual_order(study.main_rows)
+  assert {row.name for row in rows} == {'er', 'mer'}
+  assert said == ' In the order a, b. Of other orders, not shown: smg.'
+
+
+def test_a_stage_that_some_order_has_no_score_of_is_named(sweep):
+  """Site b has none, so that the order b, a has learnt nothing by stage 1."""
+  for path in sweep.rglob('results.json'):
+    matrix = _matrix(path.parent)
+    matrix[:, json.loads(path.read_text())['stream'].index('b')] = np.nan
+    run_folders.rescore(path.parent, matrix)
+  (study,), _ = grouping.find([sweep])
+  captions = {
+    name: said for name, _, said in comparison_figures.draw_all(study)
+  }
+  assert 'in some order, left out: stage 1.' in captions['learnt_dice']
+
+
+def test_times_of_several_devices_are_not_mixed(sweep):
+  (study,), _ = grouping.find([sweep])
+  rows = study.main_rows
+  for row in rows:
+    for number, run in enumerate(row.runs):
+      device, seconds = ('gpu', 0.01) if number == 0 else ('cpu', 1.0)
+      run.results.update(device=device, step_s=seconds)
+  styles = {row.name: comparison_style.style(0) for row in rows}
+  ((_, figure, said),) = comparison_training.costs(rows, styles)
+  assert [bar.get_width() for bar in figure.axes[0].patches] == [1.0] * 3
+  assert 'Device: cpu.' in said
+  for run in rows[0].runs:
+    run.results.update(device='gpu')
+  ((_, figure, said),) = comparison_training.costs(rows, styles)
+  names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+  assert [name[-3:] for name in names] == ['[2]', '[1]', '[1]']
+  assert '[1] cpu; [2] gpu' in said
+
+
+def test_many_methods_are_pictured_on_several_pages(tmp_path):
+  for name in ('er', 'mer', 'smg', 'agem', 'gpm'):
+    folder = run_folders.write(tmp_path / name, name)
+    run_folders.add_picture(folder, 'pair_lung.png')
+  (study,), _ = grouping.find([tmp_path])
+  drawn = {name: fig for name, fig, _ in comparison_pictures.stack(study.rows)}
+  counts = [len(drawn[f'pair_lung_{number}'].axes) for number in (1, 2)]
+  assert counts == [4, 1] and len(drawn) == 2

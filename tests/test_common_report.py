@@ -10,6 +10,7 @@ from PIL import Image
 import pytest
 
 from common import (
+  comparison,
   comparison_table,
   errors,
   grouping,
@@ -203,27 +204,11 @@ def test_what_was_kept_of_past_sites(tmp_path):
   }
 
 
-def _score_last(folder, scores):
-  """Other scores of every site after the last stage, None for none."""
-  path = folder / 'results.json'
-  results = json.loads(path.read_text())
-  results['metrics']['dice']['matrix'][1] = list(scores.values())
-  path.write_text(json.dumps(results))
-  path = folder / 'per_case.csv'
-  lines = path.read_text().splitlines()
-  rows = [
-    f'2,{site},1,case0,1,dice,{score},1'
-    for site, score in scores.items()
-    if score is not None
-  ]
-  kept = [line for line in lines if not line.startswith('2,')]
-  path.write_text('\n'.join([*kept, *rows]) + '\n')
-
-
 def test_every_site_in_the_end(tmp_path):
   for seed, score in enumerate((0.25, 0.75)):
     run_folders.write(tmp_path / f'{seed}', seed=seed, score=score)
-  _score_last(tmp_path / '1', {'a': 0.5, 'b': None, 'new': 0.25})
+  matrix = [[0.5, 0.5, 0.5], [0.5, np.nan, 0.25]]
+  run_folders.rescore(tmp_path / '1', matrix)
   (study,), _ = grouping.find([tmp_path])
   text = comparison_table.sites_html(study.rows, 'dice')
   assert re.findall('col">(.*?)<', text)[2:] == ['a', 'b', 'new']
@@ -246,6 +231,33 @@ def test_the_page_says_what_is_not_the_same_for_all(tmp_path):
   text = html.unescape((tmp_path / 'out' / 'report.html').read_text())
   assert 'rule.train.num_steps (smg: 3; er: 7)' in text
   assert 'git (smg: abc; er: def)' in text
+
+
+def test_versions_that_are_mixed_alike_in_all_rows_are_named_too(tmp_path):
+  for method in ('er', 'smg'):
+    for seed, commit in enumerate(('abc', 'def')):
+      path = run_folders.write(tmp_path / f'{method}{seed}', method, seed=seed)
+      path /= 'results.json'
+      path.write_text(
+        json.dumps(json.loads(path.read_text()) | {'git': commit})
+      )
+  (study,), _ = grouping.find([tmp_path])
+  (line,) = comparison.unequal_records(study.rows)[:1]
+  assert line == 'Not the same for all runs: git (er, smg: abc and def).'
+
+
+def test_a_report_does_not_replace_that_of_a_run(tmp_path):
+  run = run_folders.write(tmp_path / 'run')
+  with pytest.raises(errors.InputError, match=f'--out={run}: found a run'):
+    report.main([tmp_path], str(run))
+
+
+def test_a_study_without_the_reference_says_so(tmp_path):
+  run_folders.write(tmp_path / '1', 'smg')
+  run_folders.write(tmp_path / '2', 'er', unit='mm')
+  report.main([tmp_path], str(tmp_path / 'out'), reference='er')
+  text = (tmp_path / 'out' / 'report.html').read_text()
+  assert 'No row of er here, so no tests.' in text
 
 
 def test_another_reference(sweep, tmp_path):

@@ -18,7 +18,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> float:
     return float('nan')
   if not gaps.any():
     return 1.0
-  return float(stats.wilcoxon(gaps).pvalue)
+  return float(stats.wilcoxon(gaps[gaps != 0]).pvalue)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -177,7 +177,8 @@ class Stream:
       bar.update()
       stopping = self._stop()
       due = position.step % plan.checkpoint_every == 0
-      saved = (due or stopping) and position.step < phase.end
+      # At the end of a phase the next one is entered first, if there is time.
+      saved = stopping or (due and position.step < phase.end)
       if saved:
         losses.check()
         self._save(state, position, since)

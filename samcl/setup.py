@@ -77,6 +77,13 @@ def _check(config: config_dict.ConfigDict) -> None:
     ('model.output', [config.model.output], losses.OUTPUTS),
   ):
     config_checks.check_choices(field, found, allowed)
+  estimator, output = config.alignment.estimator, config.model.output
+  aligns = config.method.startswith('smg') and estimator != 'first_order'
+  if aligns and output == 'velocity':
+    raise errors.InputError(
+      f'config.alignment.estimator: found {estimator!r}, allowed where the '
+      "network says velocities: 'first_order'; their flow is derived once"
+    )
   window, multiple = config.loss.ncc_window, 2**config.model.num_levels
   if window < 1 or window % 2 == 0:
     raise errors.InputError(

@@ -97,6 +97,22 @@ def test_both_alignments_are_weighed():
   assert found == {old_last, 0.25 * old_last + 0.75 * new_last}
 
 
+def test_the_order_of_the_arbitrary_alignment_is_the_one_asked_for():
+  """Symmetric: each judged after a step on the other, whichever is first."""
+  tx = optax.sgd(1.0)
+  settings = aligned_rehearsal.Alignment(
+    alignment.Strength(alpha=0.5),
+    orientational_weight=0,
+    arbitrary_weight=1,
+    arbitrary_order='symmetric',
+  )
+  step = _smg_step(settings, True, tx)
+  new, old = 1 + 0.5 * 5, -5 - 0.5 * 1
+  for i in range(6):
+    state, _ = step(_smg_state(tx), INCOMING, jax.random.key(i))
+    np.testing.assert_allclose(state.params['w'], -(new + old))
+
+
 def test_without_weights_it_is_plain_replay():
   tx = optax.sgd(1.0)
   settings = aligned_rehearsal.Alignment(

@@ -78,6 +78,14 @@ def test_configs_that_cannot_be_used(field, value, expected, tmp_path, data):
   assert not (tmp_path / 'run').exists()
 
 
+def test_an_alignment_that_registration_cannot_have(tmp_path, data):
+  config = samcl_tiny.get_config()
+  config.data.folder, config.method = str(data), 'smg_er'
+  config.alignment.estimator = 'meta'
+  with pytest.raises(errors.InputError, match="estimator: found 'meta', allow"):
+    setup.create_problem(config)
+
+
 BINARIES = sorted(
   f'{path.parent.name}.{path.stem}'
   for package in ('common', 'samcl', 'smg')

@@ -239,6 +239,13 @@ def test_a_basis_has_as_few_directions_as_hold_the_share():
   assert projection.extend(whole, 0 * matrix, 1.0).shape == (6, 3)
 
 
+@pytest.mark.parametrize('seed', range(20))
+def test_at_threshold_zero_no_direction_is_held(seed):
+  matrix = np.random.default_rng(seed).normal(size=(12, 7)).astype(np.float32)
+  none = np.zeros((12, 0), np.float32)
+  assert projection.extend(none, matrix, 0.0).shape == (12, 0)
+
+
 def test_a_basis_never_outgrows_its_space():
   """Ten sites whose gradients, each nearly flat, share what they span."""
   rng = np.random.default_rng(2)

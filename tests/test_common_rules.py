@@ -104,6 +104,23 @@ def test_sharpness_gradient_is_taken_at_the_perturbed_point(adaptive):
   assert metrics['loss/sharpness'] > 0
 
 
+def test_sharpness_takes_both_gradients_on_the_same_draw():
+  """A loss whose target is drawn: another draw would move the second one."""
+
+  def loss(params, batch, key):
+    del batch
+    gap = params['w'] - jax.random.normal(jax.random.clone(key), (3,))
+    value = 0.5 * jnp.sum(gap**2)
+    return value, {'loss/total': value}
+
+  w, key = jnp.array([1.0, -2.0, 3.0]), jax.random.key(3)
+  g = w - jax.random.normal(jax.random.clone(key), (3,))
+  rule = sharpness.sharpness_aware(descent.make_gradient(loss), rho=0.2)
+  grads, _ = rule({'w': w}, BATCH, key)
+  expected = g + 0.2 * g / jnp.linalg.norm(g)
+  np.testing.assert_allclose(grads['w'], expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize('adaptive', [False, True])
 def test_sharpness_is_safe_at_zero_gradient(adaptive):
   rule = sharpness.sharpness_aware(

@@ -13,6 +13,12 @@ def test_p_value_of_all_pairs_on_one_side():
   assert significance.paired(np.zeros(5), a) == pytest.approx(2 / 32)
 
 
+def test_a_pair_without_a_difference_says_nothing():
+  """And does not turn the exact test into that for many pairs."""
+  a = np.array([1.0, 2.0, 3.0, 4.0, 5.5, 0.0])
+  assert significance.paired(a, np.zeros(6)) == pytest.approx(2 / 32)
+
+
 def test_pairs_belong_together():
   """Equal distributions, but every case is better."""
   b = np.arange(10.0) ** 2

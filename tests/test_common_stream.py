@@ -87,6 +87,7 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(name, stop_at, tmp_path):
   asked = iter(range(1, 100))
   stopped = _stream(tmp_path / 'cut', name, stop=lambda: next(asked) == stop_at)
   assert stopped.run() is None
+  assert (tmp_path / 'cut' / 'checkpoints' / f'step_{stop_at}').is_dir()
   _assert_same(_stream(tmp_path / 'cut', name).run(), whole)
   logs = [
     [
@@ -238,6 +239,24 @@ def test_past_sites_are_drawn_again_from_what_the_generator_is(
     *['replay/0'] * 2,
     'replay/1',
   ]
+
+
+@pytest.mark.parametrize(
+  ('method', 'alone'),
+  [('agem', 'sequential'), ('smg_er', 'smg_none'), ('smg', 'smg_none')],
+)
+def test_the_first_stage_replays_nothing(tmp_path, method, alone):
+  """A memory that is empty has zeros in it."""
+  ends = {}
+  for name in (method, alone):
+    _stream(
+      tmp_path / name,
+      name,
+      on_stage=lambda state, stage, name=name: ends.setdefault(
+        name, np.asarray(state.params['w'])
+      ),
+    ).run()
+  np.testing.assert_allclose(ends[method], ends[alone], rtol=1e-5)
 
 
 @pytest.mark.parametrize('method', ['smg_er', 'agem'])

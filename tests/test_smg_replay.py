@@ -141,6 +141,46 @@ def test_distillation_is_zero_at_the_teacher_and_pulls_back_to_it():
   assert kept(held.params) > 0
 
 
+def test_a_step_on_a_new_site_goes_towards_the_teacher():
+  """With a large weight the term falls, with none it does not as much."""
+  _, _, second, _ = _stages('distill')
+  start = second.replace(generator=second.generator.replace(step=jnp.int32(0)))
+
+  def gap(generator, state):
+    held = state.generator
+    found = [
+      generator._distillation(
+        held.params, held.teacher, state.memory, jax.random.key(100 + i)
+      )
+      for i in range(8)
+    ]
+    return float(np.mean(found))
+
+  ends = {}
+  for weight in (0.0, 1e3):
+    generator = _generator(trunk='distill', distill_weight=weight, lr=1e-3)
+    state = start
+    for i in range(4):
+      state, _ = generator.step(state, _batch(i, 1), jax.random.key(i), 1)
+    ends[weight] = gap(generator, state)
+  assert ends[1e3] < min(gap(generator, start), ends[0.0])
+
+
+def test_the_distilled_sites_are_those_of_the_cases(monkeypatch):
+  generator, _, state, _ = _stages('distill')
+  asked = []
+  monkeypatch.setattr(
+    generator, '_apply', lambda params, x, t, site: asked.append(site) or x
+  )
+  key = jax.random.key(0)
+  draw_key = jax.random.split(jax.random.clone(key), 3)[0]
+  generator._distillation({}, {}, state.memory, key)
+  expected = memory_lib.draw(state.memory, 2, draw_key)['site']
+  assert len(asked) == 2
+  for site in asked:
+    np.testing.assert_array_equal(site, expected)
+
+
 def test_volumes():
   sides = (8, 4, 8)
   generator = _generator(sides=sides)
@@ -163,13 +203,13 @@ def _long() -> replay.SiteModulatedDiffusion:
   return _generator(num_steps=(40, 4, 4))
 
 
-def _largest_move(step: int) -> float:
-  """Of a parameter, at a step of the first stage; Adam's first is 1."""
+def _largest_move(step: int, stage: int = 0) -> float:
+  """Of a parameter, at a step of a stage; Adam's first is 1."""
   generator = _long()
   state = _state(generator)
   held = state.generator.replace(step=jnp.int32(step))
   state = state.replace(generator=held)
-  moved, _ = generator.step(state, _batch(0, 0), jax.random.key(0), 0)
+  moved, _ = generator.step(state, _batch(0, stage), jax.random.key(0), stage)
   gaps = jax.tree.map(
     lambda a, b: np.abs(a - b).max(),
     *jax.device_get((moved.generator.params, held.params)),
@@ -184,6 +224,14 @@ def test_the_rate_warms_up_and_falls_as_a_cosine(step, rate):
   np.testing.assert_allclose(
     _largest_move(step), rate * SETTINGS.lr, rtol=0.01, atol=1e-9
   )
+
+
+def test_the_rate_of_a_later_stage_falls_over_its_own_steps():
+  """Of four: the half of 3 / 20 after two, nothing in the end."""
+  np.testing.assert_allclose(
+    _largest_move(2, 1), 0.075 * SETTINGS.lr, rtol=0.01
+  )
+  np.testing.assert_allclose(_largest_move(4, 1), 0, atol=1e-9)
 
 
 def test_the_average_follows_the_parameters():

@@ -226,6 +226,7 @@ def extend(
   )
   shares = values**2 / total
   held = 1 - np.sum(shares) + np.concatenate([[0], np.cumsum(shares)])
+  held = np.clip(held, 0, 1)  # Beyond is rounding, at a threshold of 0 a lot.
   # Rounding is no direction.
   rounding = max(rest.shape) * np.finfo(matrix.dtype).eps * np.sqrt(total)
   there = np.sum(values > rounding)

@@ -1,0 +1,77 @@
+"""Scores of a network that moves everything by one voxel."""
+
+from flax import linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from samcl import problem
+from tests import task_files
+
+STEP = np.array([1.0, 0.0, 0.0])
+
+
+class _Constant(nn.Module):
+  """Says the same displacement everywhere."""
+
+  step: tuple[float, ...]
+
+  @nn.compact
+  def __call__(self, x):
+    return jnp.broadcast_to(jnp.array(self.step), (*x.shape[:-1], 3))
+
+
+@pytest.fixture
+def rows(tmp_path):
+  """Of a pair whose moving image has everything one voxel further along x."""
+  rng = np.random.default_rng(0)
+  whole = rng.integers(1, 200, (9, 10, 6)).astype(np.int16)
+  label = np.zeros((9, 10, 6), np.uint8)
+  label[4:6, 2:7, 1:5] = 1
+  for name, cut in (('fixed', slice(1, 9)), ('moving', slice(0, 8))):
+    for place, data in (('images', whole), ('labels', label)):
+      path = tmp_path / place / f'{name}.nii.gz'
+      task_files.save(path, data[cut], task_files.RAS)
+  points = np.array([[1.0, 2, 3], [4, 5.5, 1]])
+  task_files.write_points(
+    tmp_path / 'landmarks' / 'points.csv',
+    np.concatenate([points, points + STEP], axis=1).tolist(),
+  )
+  (tmp_path / 'pairs.csv').write_text(
+    'fixed,moving,split,landmarks\n'
+    'fixed,moving,val,points.csv\nmoving,fixed,train,\n'
+  )
+  task = task_files.load_task(tmp_path, labels=(1,), pairing='listed')
+
+  def evaluate(step):
+    found = problem.Registration(
+      [task],
+      network=_Constant(tuple(step)),
+      scores=('dice', 'tre', 'folding_fraction'),
+      symmetric=False,
+      output='displacement',
+    )
+    return {row.metric: row for row in found.evaluate({}, 0)}
+
+  return evaluate
+
+
+def test_a_displacement_leads_from_the_fixed_to_the_moving_image(rows):
+  found = rows(STEP)
+  assert found['dice'].value == 1
+  assert found['tre'].value == pytest.approx(0, abs=1e-5)
+  assert found['folding_fraction'].value == 0
+  assert found['dice'].label == '1' and found['tre'].unit == 'mm'
+
+
+def test_none_and_the_opposite_one_are_as_far_off_as_can_be_counted(rows):
+  """One of two planes overlaps, and none is left two voxels away."""
+  assert rows(0 * STEP)['dice'].value == 0.5
+  assert rows(0 * STEP)['tre'].value == pytest.approx(1)
+  assert rows(-STEP)['dice'].value == 0
+  assert rows(-STEP)['tre'].value == pytest.approx(2)
+
+
+def test_distances_are_in_millimetres_along_each_axis(rows):
+  """Voxels of 1, 2 and 1.5 mm; two voxels off along y."""
+  assert rows((1.0, 2.0, 0.0))['tre'].value == pytest.approx(4)

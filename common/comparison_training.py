@@ -145,7 +145,7 @@ def _usual_device(row: comparison.Row) -> str:
 
 def _cost(run: run_files.Run, field: str) -> float | None:
   if field == 'minutes':
-    return run.results.get('wall_s', 0) / 60
+    return (run.results.get('wall_s') or 0) / 60
   return run.results.get(field)
 
 

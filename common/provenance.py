@@ -99,7 +99,8 @@ def _commits(row: comparison.Row) -> str:
 
 
 def _minutes(row: comparison.Row) -> str:
-  known = [run.results['wall_s'] for run in row.runs if 'wall_s' in run.results]
+  said = [run.results.get('wall_s') for run in row.runs]
+  known = [seconds for seconds in said if seconds is not None]
   if not known or not row.stage:
     return ''
   return f'{np.median(known) / 60:.1f}'

@@ -219,9 +219,10 @@ def test_who_stops_early_lets_runs_save_and_starts_no_more(tmp_path):
 
 
 _SUSPENDED = """
-import pathlib, sys
+import pathlib, signal, sys
 from common import grid, launchers, sweep
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # These tests may run under nohup.
 folder = pathlib.Path(sys.argv[1])
 run = grid.Run(folder / 'a', (sys.executable, '-c', sys.argv[2]))
 with sweep._signals_interrupt():
@@ -240,13 +241,17 @@ def test_a_sweep_that_is_ended_while_suspended_lets_its_run_save(
     cwd=binaries.ROOT,
     stderr=subprocess.DEVNULL,
   )
-  while not path.with_name('state.on').exists():
-    assert sweeping.poll() is None
-    time.sleep(0.05)
-  for sent in (signal.SIGSTOP, number, signal.SIGCONT):
-    sweeping.send_signal(sent)
-    time.sleep(0.2)
-  assert sweeping.wait(timeout=60) != 0
+  try:
+    while not path.with_name('state.on').exists():
+      assert sweeping.poll() is None
+      time.sleep(0.05)
+    for sent in (signal.SIGSTOP, number, signal.SIGCONT):
+      sweeping.send_signal(sent)
+      time.sleep(0.2)
+    assert sweeping.wait(timeout=60) != 0
+  finally:
+    sweeping.kill()
+    sweeping.wait()
   assert path.read_text() == 'saved'
 
 

@@ -80,12 +80,7 @@ class Row:
 
   def recorded(self, name: str) -> list[str]:
     """Distinct commits, devices, ... that the runs have been made with."""
-    found = {
-      flatten(run.config).get(name)
-      if name == _FOLDER
-      else run.results.get(name)
-      for run in self.runs
-    }
+    found = {(flatten(run.config) | run.results).get(name) for run in self.runs}
     return sorted(str(value) for value in found if value)
 
   def site_scores(self, metric: str, site: str) -> np.ndarray:

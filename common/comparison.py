@@ -238,10 +238,9 @@ def case_scores(
   meant = [site for site in sites if row.is_for(site)]
   for run in row.runs:
     wanted = sorted({stage for stage, *_ in run.cases})[row.stage]
-    for (stage, site, case, name), values in run.cases.items():
-      known = [value for value in values if not np.isnan(value)]
-      if (stage, name) == (wanted, metric) and site in meant and known:
-        found.setdefault((site, case), []).append(float(np.mean(known)))
+    for (stage, site, case, name), mean in run.case_means.items():
+      if (stage, name) == (wanted, metric) and site in meant:
+        found.setdefault((site, case), []).append(mean)
   return {place: float(np.mean(values)) for place, values in found.items()}
 
 

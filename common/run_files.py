@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import json
 import math
 import pathlib
@@ -35,6 +36,15 @@ class Run:
   log: list[dict[str, Any]]
   cases: dict[tuple[int, str, str, str], list[float]]
   folder: pathlib.Path = pathlib.Path()
+
+  @functools.cached_property
+  def case_means(self) -> dict[tuple[int, str, str, str], float]:
+    """[stage, site, case, metric] -> mean over labels, where there is one."""
+    known = {
+      place: [value for value in values if not math.isnan(value)]
+      for place, values in self.cases.items()
+    }
+    return {k: float(np.mean(values)) for k, values in known.items() if values}
 
 
 def load(workdir: pathlib.Path) -> Run:
@@ -79,16 +89,13 @@ def check_cases(run: Run) -> None:
   if not run.cases:
     raise errors.InputError(f'{path}: found no case')
   means: dict[tuple[int, str, str], list[float]] = {}
-  for (stage, site, _, name), values in run.cases.items():
-    known = [value for value in values if not math.isnan(value)]
-    if known:
-      mean = sum(known) / len(known)
-      means.setdefault((stage, site, name), []).append(mean)
+  for (stage, site, _, name), mean in run.case_means.items():
+    means.setdefault((stage, site, name), []).append(mean)
   for name, scores in run.scores.items():
     for stage, row in enumerate([scores.untrained, *scores.matrix]):
       for site, expected in zip(scores.sites, row, strict=True):
         values = means.get((stage, site, name))
-        found = sum(values) / len(values) if values else math.nan
+        found = np.mean(values) if values else math.nan
         if not np.isclose(found, expected, 1e-5, 1e-5, equal_nan=True):
           raise errors.InputError(
             f'{path}: {name} of {site} after stage {stage}: found {found:.6g}, '

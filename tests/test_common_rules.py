@@ -292,6 +292,27 @@ def test_er_adds_all_draws_to_the_batch():
   )
 
 
+@pytest.mark.parametrize(('name', 'times'), [('agem', 1), ('der', 2)])
+def test_all_draws_of_a_step_are_one_batch(name, times):
+  """DER++ draws twice: outputs to keep and labels to learn."""
+  asked = []
+
+  def read(seen, cap, num, key):
+    del seen, cap, key
+    asked.append(num)
+    return jnp.zeros(num, jnp.int32)
+
+  policy = memory_lib.Policy(
+    write=lambda seen, cap, num, key: jnp.arange(num), read=read
+  )
+  settings = _settings(policy=policy, num_replayed=2, num_draws=3)
+  method, tx = methods.get(name), optax.sgd(0.1)
+  state = _start(method, tx, settings)
+  with jax.disable_jit():
+    method.make_step(_loss, tx, settings)(state, BATCH, _key())
+  assert asked == [6] * times
+
+
 def test_reptile_raises_agreement_of_gradients():
   """Its mean update differs from plain descent along grad <g_1, g_2>.
 

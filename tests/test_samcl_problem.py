@@ -54,6 +54,18 @@ def _registration(task, step):
   )
 
 
+class _Mirror(nn.Module):
+  """Turns the first four voxels along x over, and leaves the others."""
+
+  @nn.compact
+  def __call__(self, x):
+    place = jnp.arange(x.shape[1], dtype=x.dtype)
+    along = jnp.where(place < 4, 3 - 2 * place, 0).reshape(1, -1, 1, 1, 1)
+    return jnp.pad(along, [(0, 0)] * 4 + [(0, 2)]) + jnp.zeros(
+      (*x.shape[:-1], 3)
+    )
+
+
 @pytest.fixture
 def rows(task):
   def evaluate(step):
@@ -90,3 +102,33 @@ def test_none_and_the_opposite_one_are_as_far_off_as_can_be_counted(rows):
 def test_distances_are_in_millimetres_along_each_axis(rows):
   """Voxels of 1, 2 and 1.5 mm; two voxels off along y."""
   assert rows((1.0, 2.0, 0.0))['tre'].value == pytest.approx(4)
+
+
+@pytest.mark.parametrize(
+  ('fixed', 'share'), [(slice(0, 3), 1), (slice(5, 8), 0)]
+)
+def test_folds_count_where_the_fixed_image_is(tmp_path, fixed, share):
+  """And nowhere but there; the moving image is all over."""
+  image = np.random.default_rng(0).integers(1, 200, (8, 10, 6)).astype(np.int16)
+  mask = np.zeros((2, 8, 10, 6), np.uint8)
+  mask[0, fixed], mask[1] = 1, 1
+  for name, inside in zip(('fixed', 'moving'), mask, strict=True):
+    for place, data in (
+      ('images', image),
+      ('labels', inside),
+      ('masks', inside),
+    ):
+      path = tmp_path / place / f'{name}.nii.gz'
+      task_files.save(path, data, task_files.RAS)
+  (tmp_path / 'pairs.csv').write_text(
+    'fixed,moving,split\nfixed,moving,val\nmoving,fixed,train\n'
+  )
+  task = task_files.load_task(tmp_path, labels=(1,), pairing='listed')
+  found = problem.Registration(
+    [task],
+    network=_Mirror(),
+    scores=('folding_fraction',),
+    symmetric=False,
+    output='displacement',
+  ).evaluate({}, 0)
+  assert [row.value for row in found] == [share]

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from smg import denoiser
+from smg import denoiser, layers
 
 NET = denoiser.Denoiser(
   num_sites=3,
@@ -232,6 +232,29 @@ def test_attention_is_a_set_function_of_the_prompt():
   value = tokens[:, 0] @ p['value']['kernel'] @ p['out']['kernel']
   value = np.broadcast_to(value[:, None, None], alone.shape)
   np.testing.assert_allclose(alone, value, atol=1e-5)
+
+
+def test_attention_is_scaled_by_the_width_of_a_head():
+  """softmax(q k^T / sqrt(d)) v (Vaswani et al., NeurIPS 2017, equation 1)."""
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(1, 2, 3, 8)).astype(np.float32)
+  tokens = rng.normal(size=(1, 5, 6)).astype(np.float32)
+  attend = denoiser.Attention(num_heads=2)
+  variables = attend.init(jax.random.key(0), x, tokens)
+  p = jax.tree.map(np.asarray, variables['params'])
+  normal = np.asarray(layers.GroupNorm().apply({'params': p['norm']}, x))
+  normal = normal.reshape(6, 8)
+  query = normal @ p['query']['kernel'] + p['query']['bias']
+  key, value = (tokens[0] @ p[name]['kernel'] for name in ('key', 'value'))
+  heads = []
+  for h in (slice(0, 4), slice(4, 8)):
+    weights = np.exp(query[:, h] @ key[:, h].T / 2)
+    weights /= weights.sum(axis=1, keepdims=True)
+    assert weights.max() - weights.min() > 0.1
+    heads.append(weights @ value[:, h])
+  expected = np.concatenate(heads, axis=1) @ p['out']['kernel']
+  found = attend.apply(variables, x, tokens).reshape(6, 8)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('sides', [(8, 10), (8,), (8, 8, 6)])

@@ -31,12 +31,16 @@ def _by_site(params, x, t, site):
   return params * jnp.sin(3 * x) * weight + 0.1 * t[:, None, None, None]
 
 
-def _starts(key, num):
-  """The noise that the samples start from, by the documented addressing."""
+def _noise(key, num, step):
+  """What the samples draw at a step, by the documented addressing."""
   keys = [jax.random.fold_in(key, i) for i in range(num)]
   return np.stack(
-    [jax.random.normal(jax.random.fold_in(k, 0), SHAPE) for k in keys]
+    [jax.random.normal(jax.random.fold_in(k, step), SHAPE) for k in keys]
   )
+
+
+def _starts(key, num):
+  return _noise(key, num, 0)
 
 
 def test_the_schedule_is_the_cosine_with_regular_ends(x64):
@@ -154,14 +158,7 @@ def test_a_step_of_ddpm_is_the_posterior_of_ho_et_al(x64):
   found = ddpm(0.3, key, sites, SHAPE, times=times)
 
   x = jnp.asarray(_starts(key, 2))
-  z = np.stack(
-    [
-      jax.random.normal(
-        jax.random.fold_in(jax.random.fold_in(key, i), 1), SHAPE
-      )
-      for i in range(2)
-    ]
-  )
+  z = _noise(key, 2, 1)
   y = np.asarray(_by_site(0.3, x, jnp.full(2, 0.8), sites))
   (a, b), (s, _) = (np.asarray(v) ** 2 for v in diffusion.alpha_sigma(times))
   x0 = np.clip(np.sqrt(a) * x - np.sqrt(s) * y, -1, 1)
@@ -173,6 +170,27 @@ def test_a_step_of_ddpm_is_the_posterior_of_ho_et_al(x64):
   last = np.clip(np.sqrt(b) * x - np.sqrt(1 - b) * y, -1, 1)
   assert np.abs(last).max() > 0.999  # The clip was needed,
   assert np.mean(np.abs(last) < 0.9) > 0.3  # and is not all there is.
+  np.testing.assert_allclose(found, last, atol=1e-10)
+
+
+@pytest.mark.parametrize('eta', [0.25, 0.5])
+def test_less_noise_than_ancestral_as_in_song_et_al(x64, eta):
+  """Equations 12 and 16: eta scales the deviation, what is left stays eps."""
+  key, times = jax.random.key(6), jnp.array([0.7, 0.4])
+  sites = jnp.array([0, 1])
+  sampler = diffusion.make_ddim(_by_site, null_site=NULL, eta=eta, clip=False)
+  found = sampler(0.3, key, sites, SHAPE, times=times)
+
+  x = jnp.asarray(_starts(key, 2))
+  (a, b), _ = (np.asarray(v) ** 2 for v in diffusion.alpha_sigma(times))
+  v = np.asarray(_by_site(0.3, x, jnp.full(2, 0.7), sites))
+  x0 = np.sqrt(a) * x - np.sqrt(1 - a) * v
+  eps = (x - np.sqrt(a) * x0) / np.sqrt(1 - a)
+  deviation = eta * np.sqrt((1 - b) / (1 - a) * (1 - a / b))
+  x = np.sqrt(b) * x0 + np.sqrt(1 - b - deviation**2) * eps
+  x += deviation * _noise(key, 2, 1)
+  v = np.asarray(_by_site(0.3, jnp.asarray(x), jnp.full(2, 0.4), sites))
+  last = np.sqrt(b) * x - np.sqrt(1 - b) * v
   np.testing.assert_allclose(found, last, atol=1e-10)
 
 

@@ -28,6 +28,9 @@ _BESIDE = ('independent', 'agem', 'sam', 'smg_er')
 # The steps on remembered pairs are as many as those on new ones. With one step
 # on both, ACC of samcl is .009 lower, of mer .004 (seed 100, all orders).
 _SINGLY = 'memory.num_draws=2 memory.batch_size=1'
+# mer as SAMCL's authors run it: one step on the batch; sample by sample it is
+# samcl with rho 0.
+_AS_AUTHORS = f'{_SINGLY} reptile.per_sample=False'
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -39,13 +42,8 @@ def get_config() -> config_dict.ConfigDict:
   groups.samcl = group(
     ('samcl',), seeds=range(5), orders=_ORDERS, flags=_SINGLY
   )
-  # As SAMCL's authors run it: one step on the batch; sample by sample it is
-  # samcl with rho 0.
   groups.mer = group(
-    ('mer',),
-    seeds=range(5),
-    orders=_ORDERS,
-    flags=f'{_SINGLY} reptile.per_sample=False',
+    ('mer',), seeds=range(5), orders=_ORDERS, flags=_AS_AUTHORS
   )
   groups.beside = group(_BESIDE)
   sizes = values('memory.capacity', 5, 20, 50)
@@ -55,8 +53,11 @@ def get_config() -> config_dict.ConfigDict:
     variants=(*sizes, *_sweep.SAMCL_PARTS),
     flags=_SINGLY,
   )
-  # A step of samcl is four updates, of these it is one.
-  groups.updates = group(('er', 'joint'), variants=('train.num_steps=(320,)',))
+  # A step of samcl is four updates, of er and joint it is one.
+  longer = {'variants': ('train.num_steps=(320,)',)}
+  groups.updates = group(('er', 'joint'), **longer)
+  groups.updates_samcl = group(('samcl',), **longer, flags=_SINGLY)
+  groups.updates_mer = group(('mer',), **longer, flags=_AS_AUTHORS)
   groups.alpha = group(
     ('smg_er',), variants=values('alignment.alpha', 0.0, 0.01, 0.1)
   )

@@ -100,6 +100,30 @@ def test_what_two_runs_say():
   assert checked > 20
 
 
+def test_what_fifteen_runs_say():
+  """Means, deviations and the tests against the usual row of the method."""
+  known = {}
+  for _, rows in _tables((ROOT / 'REPRODUCIBILITY.md').read_text('utf-8')):
+    for row in rows:
+      if row[1] == '15':
+        known[row[0]] = [re.match(r'(.*?) \(.*, p (.*)\)', c) for c in row[5:]]
+  checked = 0
+  for titles, rows in _tables((ROOT / 'README.md').read_text('utf-8')):
+    for row in rows if titles[0] == 'fifteen runs' else ():
+      found = [cell.groups() for cell in known[row[0].split('`')[1]] if cell]
+      cells = [*zip(row[1::2], row[2::2], strict=True)]
+      assert [(_number(mean), p) for mean, p in cells] == [
+        (_number(mean), p) for mean, p in found
+      ]
+      checked += 1
+  assert checked > 1
+
+
+def _number(cell: str) -> list[float]:
+  """.667 ± .000"""
+  return [float(x) for x in cell.split(' ± ')]
+
+
 def _of_two(cell: str) -> list[float]:
   """.667 ± .000 (+.001 [-.001, +.003], p ..."""
   found = re.match(r'(\S+) .*\[(.*), (.*)\]', cell)

@@ -18,6 +18,18 @@ def fullest(label: np.ndarray) -> int:
   return int(np.argmax((label > 0).reshape(len(label), -1).sum(axis=1)))
 
 
+def spread(label: np.ndarray) -> np.ndarray:
+  """NUM_SHOWN slices of (n, *s), evenly among those with any class.
+
+  Among all where no slice has one; where they are few, some twice.
+  """
+  filled = np.flatnonzero(label.reshape(len(label), -1).any(axis=1))
+  if not filled.size:
+    filled = np.arange(len(label))
+  middles = (np.arange(NUM_SHOWN) + 0.5) / NUM_SHOWN
+  return filled[(middles * filled.size).astype(int)]
+
+
 def radiological(slices: np.ndarray) -> np.ndarray:
   """(n, x, y, ...) as rows and columns: front on top, right on the left."""
   return np.swapaxes(slices[:, ::-1, ::-1], 1, 2)
@@ -88,8 +100,7 @@ def draw_case(
   Args:
     path: of the PNG.
     image: (n, *s, c) in [0, 1], slices or one volume.
-    label: (n, *s), classes; slices without any are left out where others have
-      some.
+    label: (n, *s), classes.
     title: of the case.
     patient: shown as radiologists do, and not as rows and columns.
 
@@ -98,12 +109,8 @@ def draw_case(
   """
   if label.ndim == 4:
     image, label = (np.moveaxis(x[0], 2, 0) for x in (image, label))
-  filled = np.flatnonzero(label.reshape(len(label), -1).any(axis=1))
-  if not filled.size:
-    filled = np.arange(len(label))
-  num = min(NUM_SHOWN, filled.size)
-  chosen = filled[np.round(np.linspace(0, filled.size - 1, num)).astype(int)]
-  image, label = image[chosen], label[chosen]
+  chosen = np.unique(spread(label))
+  num, image, label = len(chosen), image[chosen], label[chosen]
   if patient:
     image, label = radiological(image), radiological(label)
   height = 2.4 * image.shape[1] / image.shape[2]

@@ -154,16 +154,16 @@ class Segmentation:
 
     So no image that was trained on is in the workdir, not even as a picture.
     """
-    site, num = self.sites[number], figures.NUM_SHOWN
+    site = self.sites[number]
     tested = [site.prepared(case) for case in site.test]
     real = {
       name: np.concatenate([getattr(case, name) for case in tested])
       for name in ('image', 'label')
     }
-    chosen = np.linspace(0, len(real['image']) - 1, num).astype(int)
+    chosen = figures.spread(real['label'])
     real = {name: array[chosen] for name, array in real.items()}
     image, label, _ = self.generator.sample_pairs(
-      state, number, num, jax.random.key(number)
+      state, number, figures.NUM_SHOWN, jax.random.key(number)
     )
     generated = {'image': np.asarray(image), 'label': np.asarray(label)}
     return site.name, *(

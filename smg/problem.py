@@ -175,7 +175,8 @@ class Segmentation:
     return self._network.apply({'params': params}, images)
 
   def _classify(self, params: ts.Params, images: jax.Array) -> jax.Array:
-    index = jnp.argmax(self._logits(params, images), axis=-1)
+    logits = unet.blank_to_background(self._logits(params, images), images)
+    index = jnp.argmax(logits, axis=-1)
     return jnp.asarray((0, *self.classes), jnp.uint8)[index]
 
   def _scores(

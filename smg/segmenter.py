@@ -236,6 +236,7 @@ class Segmenter:
 
   def _apply(self, params: Any, images: jax.Array) -> jax.Array:
     logits = self._network.apply({'params': params}, images)
+    logits = unet.blank_to_background(logits, images)
     return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
 
 

@@ -87,3 +87,19 @@ class UNet(nn.Module):
       x = jnp.concatenate([skips[level], x], axis=-1)
       x = Block(features, name=f'merge_{level}')(x)
     return layers.Conv(self.num_classes, size=1, draw=_DRAW, name='head')(x)
+
+
+def blank_to_background(logits: jax.Array, images: jax.Array) -> jax.Array:
+  """Logits that know an image (b, *s, c) of one value throughout for nothing.
+
+  Files are padded where nothing was acquired; there a network that learnt none
+  of it answers anything.
+
+  Args:
+    logits: (b, *s, 1 + classes).
+    images: that they answer.
+  """
+  axes = tuple(range(1, images.ndim))
+  blank = jnp.ptp(images, axis=axes, keepdims=True) == 0
+  nothing = jnp.zeros_like(logits).at[..., 1:].set(-jnp.inf)
+  return jnp.where(blank, nothing, logits)

@@ -124,3 +124,15 @@ def test_chunks_change_nothing(tmp_path, num):
   wanted = _labels(num, (num, *SHAPE))
   images = (wanted / 2).astype(np.float32)[..., None]
   np.testing.assert_array_equal(found.segment({}, images), wanted)
+
+
+def test_a_slice_that_shows_nothing_is_background(tmp_path):
+  _write(tmp_path, 'x', _labels(0), _labels(0))
+  found = _nifti_problem(tmp_path)
+  found._network = SimpleNamespace(
+    apply=lambda variables, x: jnp.concatenate([x - 1, x, x + 1], axis=-1)
+  )
+  images = np.full((3, *SHAPE, 1), 0.3, np.float32)
+  images[1, 2, 3] = 0.4
+  classes = found.segment({}, images)
+  assert [np.unique(one).tolist() for one in classes] == [[0], [2], [0]]

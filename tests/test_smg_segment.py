@@ -303,3 +303,12 @@ def test_what_the_network_did_not_see_is_said(network, tmp_path, capsys):
   for row in rows:
     assert float(row['covered']) == pytest.approx(share, abs=0.02)
   assert 'note: the network saw as little as 13 %' in capsys.readouterr().out
+
+
+def test_a_slice_that_shows_nothing_is_background(network):
+  images = np.full((2, *network.shape, 1), 0.3, np.float32)
+  images[1, : network.shape[0] // 2] = 0.8
+  nothing, something = network.predict(images)
+  np.testing.assert_array_equal(np.unique(nothing[..., 0]), [1])
+  np.testing.assert_array_equal(np.unique(nothing[..., 1:]), [0])
+  assert something.min() > 0 and something.max() < 1

@@ -24,7 +24,8 @@ and seeds; minutes are wall clock of a run, median. In parentheses the mean
 difference to the row that others are tested against, on the orders and seeds
 that both have, p over runs and p over cases, as `docs/metrics.md` defines them;
 a * marks a row of other orders or seeds. The command is that of a row's first
-run, the others differ in `--config.seed` and `--config.stream`.
+run, the others differ in `--config.seed` and `--config.stream`; DIR holds what
+the head of the config says.
 """
 
 
@@ -78,7 +79,10 @@ def _text(cell: str | page.Cell) -> str:
 def _command(run: run_files.Run) -> str:
   """What started a run, without the folders of the machine that it was on."""
   words = shlex.split(run.results.get('command') or '')
-  return ' '.join(_quoted(word) for word in words if not _is_place(word))
+  said = [word for word in words if not _is_place(word)]
+  if said and not run.config.get('data', {}).get('synthetic', True):
+    said.append('--config.data.folder=DIR')
+  return ' '.join(map(_quoted, said))
 
 
 def _quoted(word: str) -> str:

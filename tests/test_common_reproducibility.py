@@ -60,6 +60,16 @@ def test_command_commit_machine_time_and_numbers(runs, tmp_path):
   assert f'- {runs}/half: not finished' in text
 
 
+def test_real_data_are_somewhere(runs, tmp_path):
+  for folder in runs.iterdir():
+    config = json.loads((folder / 'config.json').read_text())
+    config.setdefault('data', {})['synthetic'] = False
+    (folder / 'config.json').write_text(json.dumps(config))
+  reproducibility.main([runs], str(tmp_path / 'R.md'))
+  text = (tmp_path / 'R.md').read_text()
+  assert "('a',)\" --config.data.folder=DIR\n" in text
+
+
 def test_commits_are_said_of_every_row(runs, tmp_path):
   _say(runs / '1', git=f'{"0123456" + 33 * "f"}-dirty')
   reproducibility.main([runs], str(tmp_path / 'R.md'))

@@ -40,6 +40,7 @@ _COLUMNS = {
   'ACC, Dice': ('dice', 'ACC', 1, 3),
   'unseen, Dice': ('dice', 'unseen', 1, 3),
   'lung landmarks, mm': ('tre', 'ACC', -1, 2),
+  'BWT, Dice': ('dice', 'BWT', 1, 3),
 }
 _P_VALUES = 'p over runs, cases'
 _MINUS = '\N{MINUS SIGN}'
@@ -49,8 +50,9 @@ _NONE = '\N{EN DASH}'
 @pytest.mark.parametrize(
   'problem, heading',
   (
-    ('segmentation', '### Segmentation, every method\n'),
-    ('registration', '### Registration\n'),
+    ('segmentation: site_a', '### Segmentation, every method\n'),
+    ('segmentation: vanderbilt', '### Segmentation, real sites\n'),
+    ('registration: abdomen', '### Registration\n'),
   ),
 )
 def test_the_tables_of_the_readme(runs, problem, heading):
@@ -156,7 +158,7 @@ def _check(cell: str, values, places: int) -> None:
   if cell == _NONE:
     assert not values.size
     return
-  mean, _, spread = cell.partition(' ± ')
+  mean, _, spread = cell.replace(_MINUS, '-').partition(' ± ')
   close = 0.5 * 0.1**places
   assert float(mean) == pytest.approx(values.mean(), abs=close)
   if spread:

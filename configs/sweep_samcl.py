@@ -55,9 +55,10 @@ def get_config() -> config_dict.ConfigDict:
   )
   # A step of samcl is four updates, of er and joint it is one.
   longer = {'variants': ('train.num_steps=(320,)',)}
-  groups.updates = group(('er', 'joint'), **longer)
-  groups.updates_samcl = group(('samcl',), **longer, flags=_SINGLY)
-  groups.updates_mer = group(('mer',), **longer, flags=_AS_AUTHORS)
+  groups.longer = group(('er', 'joint'), **longer)
+  longer |= {'seeds': range(5), 'orders': _ORDERS}
+  groups.longer_samcl = group(('samcl',), **longer, flags=_SINGLY)
+  groups.longer_mer = group(('mer',), **longer, flags=_AS_AUTHORS)
   groups.alpha = group(
     ('smg_er',), variants=values('alignment.alpha', 0.0, 0.01, 0.1)
   )

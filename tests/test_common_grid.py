@@ -99,7 +99,7 @@ def test_a_folder_may_have_a_space_in_its_name():
   [
     (sweep_tiny, 8),
     (sweep_smg, 499),
-    (sweep_samcl, 196),
+    (sweep_samcl, 222),
     (sweep_realdata, 108),
   ],
 )

@@ -152,6 +152,15 @@ class Study:
         rows.insert(0, usual)
     return found
 
+  def changed_alike(self) -> dict[tuple[str, ...], list[Row]]:
+    """Variant -> its rows, where several methods have been changed so."""
+    usual = self.main_rows
+    found: dict[tuple[str, ...], list[Row]] = {}
+    for row in self.rows:
+      if row.variant and row not in usual:
+        found.setdefault(row.variant, []).append(row)
+    return {variant: rows for variant, rows in found.items() if len(rows) > 1}
+
   def unequal_fields(self) -> list[str]:
     """Where main rows differ, fields aside that one method alone reads."""
     by_row = {row.name: flatten(row.runs[0].config) for row in self.main_rows}

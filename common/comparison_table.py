@@ -118,19 +118,27 @@ class Table:
 
 
 def create_all(study: comparison.Study, wanted: str = '') -> dict[str, Table]:
-  """The main table of a study, named '', and one for each ablation.
+  """The main table of a study, named '', one for each ablation of a method and
+  one for each change that several methods have alike.
 
-  `wanted` is the method that others are tested against; without it smg or
-  samcl where there is one.
+  `wanted` is the method that others are tested against, but for ablations;
+  without it smg or samcl where there is one.
   """
-  by_method = {row.method: row for row in study.main_rows}
   names = [wanted] if wanted else _REFERENCES
-  chosen = next((by_method[name] for name in names if name in by_method), None)
-  rows = [*study.main_rows, study.untrained]
-  tables = {'': create(study, rows, chosen)}
+  main = study.main_rows
+  tables = {'': create(study, [*main, study.untrained], _chosen(main, names))}
   for (method, fields), rows in study.ablations().items():
     tables[f'{method}: {fields}'] = create(study, rows, rows[0])
+  for variant, rows in study.changed_alike().items():
+    tables[' '.join(variant)] = create(study, rows, _chosen(rows, names))
   return tables
+
+
+def _chosen(
+  rows: Sequence[comparison.Row], names: Sequence[str]
+) -> comparison.Row | None:
+  by_method = {row.method: row for row in rows}
+  return next((by_method[name] for name in names if name in by_method), None)
 
 
 def create(

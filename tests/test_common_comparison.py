@@ -7,7 +7,14 @@ import pathlib
 import numpy as np
 import pytest
 
-from common import comparison, errors, grid, grouping, run_files
+from common import (
+  comparison,
+  comparison_table,
+  errors,
+  grid,
+  grouping,
+  run_files,
+)
 from configs import sweep_samcl, sweep_smg
 from tests import run_folders
 
@@ -46,6 +53,27 @@ def test_variants_are_named_by_what_is_not_usual(tmp_path):
   ((place, rows),) = study.ablations().items()
   assert place == ('er', 'rule.alpha')
   assert rows[0].name == 'er' and len(rows) == 3
+
+
+def test_what_several_methods_were_changed_in_alike(tmp_path):
+  for method in ('er', 'joint', 'smg'):
+    for seed in range(2):
+      folder = tmp_path / f'{method}{seed}'
+      run_folders.write(folder, method, seed=seed, score=0.25)
+  for method, score in (('er', 0.5), ('smg', 0.75)):
+    run_folders.write(tmp_path / method, method, alpha=0.5, score=score)
+  run_folders.write(tmp_path / 'other', 'joint', alpha=0.2)
+  (study,), _ = _find(tmp_path)
+  ((variant, rows),) = study.changed_alike().items()
+  assert variant == ('rule.alpha=0.5',)
+  assert {row.name for row in rows} == {
+    'er rule.alpha=0.5',
+    'smg rule.alpha=0.5',
+  }
+  table = comparison_table.create_all(study)['rule.alpha=0.5']
+  assert table.reference.name == 'smg rule.alpha=0.5'
+  test = table.tests['er rule.alpha=0.5', ('dice', 'ACC')]
+  assert test.gap == pytest.approx(-0.25)
 
 
 def test_without_a_majority_all_variants_say_what_they_are(tmp_path):

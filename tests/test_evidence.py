@@ -85,51 +85,56 @@ def test_the_tables_of_the_readme(runs, problem, heading):
 
 def test_what_two_runs_say():
   """Means, the least and the largest differences beside them."""
+  checked = 0
+  for there, mean, gaps in _said_of('two runs'):
+    found = [_of_two(cell) for _, cell in there if '[' in cell]
+    assert _of_two(f'{mean} [{gaps}]') in found, (there, mean, gaps)
+    checked += 1
+  assert checked > 20
+
+
+@pytest.mark.parametrize('first, runs', (('fifteen runs', '15'),))
+def test_what_many_runs_say(first, runs):
+  """Means, deviations, and p against the row that it is held against."""
+  checked = 0
+  for there, mean, p in _said_of(first):
+    found = [_of_many(cell) for number, cell in there if number == runs]
+    said = '' if p == _NONE else f' (, p {p})'
+    assert _of_many(f'{mean}{said}') in found, (there, mean, p)
+    checked += 1
+  assert checked > 3
+
+
+def _said_of(first: str) -> Iterator[tuple[list[tuple[str, str]], str, str]]:
+  """Pairs of cells in the README, and what REPRODUCIBILITY has of their kind.
+
+  Of tables with this first title; runs and the cell of every row so named.
+  """
   known = collections.defaultdict(list)
   for titles, rows in _tables((ROOT / 'REPRODUCIBILITY.md').read_text('utf-8')):
     for row in rows:
       known[row[0]].append(dict(zip(titles, row, strict=True)))
-  checked = 0
   for titles, rows in _tables((ROOT / 'README.md').read_text('utf-8')):
-    for row in rows if titles[0] == 'two runs' else ():
-      cells = zip(titles[1::2], row[1::2], row[2::2], strict=True)
-      for title, mean, gaps in cells:
+    for name, *row in rows if titles[0] == first else ():
+      cells = zip(titles[1::2], row[::2], row[1::2], strict=True)
+      for title, *pair in cells:
         column = ' '.join(_COLUMNS[title][:2])
-        there = [other[column] for other in known[row[0].split('`')[1]]]
-        found = [_of_two(cell) for cell in there if '[' in cell]
-        assert _of_two(f'{mean} [{gaps}]') in found, (row, found)
-        checked += 1
-  assert checked > 20
-
-
-def test_what_fifteen_runs_say():
-  """Means, deviations and the tests against the usual row of the method."""
-  known = {}
-  for _, rows in _tables((ROOT / 'REPRODUCIBILITY.md').read_text('utf-8')):
-    for row in rows:
-      if row[1] == '15':
-        known[row[0]] = [re.match(r'(.*?) \(.*, p (.*)\)', c) for c in row[5:]]
-  checked = 0
-  for titles, rows in _tables((ROOT / 'README.md').read_text('utf-8')):
-    for row in rows if titles[0] == 'fifteen runs' else ():
-      found = [cell.groups() for cell in known[row[0].split('`')[1]] if cell]
-      cells = [*zip(row[1::2], row[2::2], strict=True)]
-      assert [(_number(mean), p) for mean, p in cells] == [
-        (_number(mean), p) for mean, p in found
-      ]
-      checked += 1
-  assert checked > 1
-
-
-def _number(cell: str) -> list[float]:
-  """.667 ± .000"""
-  return [float(x) for x in cell.split(' ± ')]
+        there = [(x['runs'], x[column]) for x in known[name.split('`')[1]]]
+        yield there, *pair
 
 
 def _of_two(cell: str) -> list[float]:
   """.667 ± .000 (+.001 [-.001, +.003], p ..."""
   found = re.match(r'(\S+) .*\[(.*), (.*)\]', cell)
   return [float(x.replace(_MINUS, '-')) for x in found.groups()]
+
+
+def _of_many(cell: str) -> tuple[float, float, str | None]:
+  """.667 ± .000 (+.001, p .500, .020)"""
+  mean, deviation, p = re.match(
+    r'(\S+) ± (\S+)(?:.*, p (.*)\))?', cell
+  ).groups()
+  return float(mean), float(deviation), p
 
 
 def _by_method(text: str) -> dict[str, list[tuple[str, str]]]:

@@ -94,7 +94,7 @@ def test_what_two_runs_say():
 
 
 @pytest.mark.parametrize(
-  'first, runs', (('nine runs', '9'), ('fifteen runs', '15'))
+  'first, runs', (('twelve runs', '12'), ('fifteen runs', '15'))
 )
 def test_what_many_runs_say(first, runs):
   """Means, deviations, and p against the row that it is held against."""

@@ -38,13 +38,10 @@ def get_config() -> config_dict.ConfigDict:
   config = _sweep.create_sweep()
   groups, values = config.groups, _sweep.values
   group = _sweep.make_group('samcl', 'configs/samcl_small.py', _ORDERS)
-  groups.main = group(_COMPARED, seeds=range(5), orders=_ORDERS)
-  groups.samcl = group(
-    ('samcl',), seeds=range(5), orders=_ORDERS, flags=_SINGLY
-  )
-  groups.mer = group(
-    ('mer',), seeds=range(5), orders=_ORDERS, flags=_AS_AUTHORS
-  )
+  compared = {'seeds': range(5), 'orders': _ORDERS}
+  groups.main = group(_COMPARED, **compared)
+  groups.samcl = group(('samcl',), **compared, flags=_SINGLY)
+  groups.mer = group(('mer',), **compared, flags=_AS_AUTHORS)
   groups.beside = group(_BESIDE)
   sizes = values('memory.capacity', 5, 20, 50)
   groups.er_capacity = group(('er',), variants=sizes)
@@ -56,7 +53,7 @@ def get_config() -> config_dict.ConfigDict:
   # A step of samcl is four updates, of er and joint it is one.
   longer = {'variants': ('train.num_steps=(320,)',)}
   groups.longer = group(('er', 'joint'), **longer)
-  longer |= {'seeds': range(5), 'orders': _ORDERS}
+  longer |= compared
   groups.longer_samcl = group(('samcl',), **longer, flags=_SINGLY)
   groups.longer_mer = group(('mer',), **longer, flags=_AS_AUTHORS)
   groups.alpha = group(

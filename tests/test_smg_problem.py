@@ -47,12 +47,14 @@ def _nifti_problem(root, shape=SHAPE, **kwargs) -> problem.Segmentation:
   return _problem(stream, fields, shape, (1, 2), **kwargs)
 
 
-def _problem(stream, unseen, shape, classes, **kwargs) -> problem.Segmentation:
+def _problem(
+  stream, unseen, shape, classes, network=READER, **kwargs
+) -> problem.Segmentation:
   """One site to train on; the one that counts here, number 1, is unseen."""
   loaded = sites.load_sites(
     {'stream': stream}, {'unseen': unseen}, shape=shape, classes=classes
   )
-  return problem.Segmentation(loaded, num_unseen=1, network=READER, **kwargs)
+  return problem.Segmentation(loaded, num_unseen=1, network=network, **kwargs)
 
 
 def _values(rows, metric: str) -> list[float]:
@@ -128,10 +130,10 @@ def test_chunks_change_nothing(tmp_path, num):
 
 def test_a_slice_that_shows_nothing_is_background(tmp_path):
   _write(tmp_path, 'x', _labels(0), _labels(0))
-  found = _nifti_problem(tmp_path)
-  found._network = SimpleNamespace(
+  network = SimpleNamespace(
     apply=lambda variables, x: jnp.concatenate([x - 1, x, x + 1], axis=-1)
   )
+  found = _nifti_problem(tmp_path, network=network)
   images = np.full((3, *SHAPE, 1), 0.3, np.float32)
   images[1, 2, 3] = 0.4
   classes = found.segment({}, images)

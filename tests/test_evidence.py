@@ -83,6 +83,26 @@ def test_the_tables_of_the_readme(runs, problem, heading):
   assert set(said) == compared | {'untrained'}
 
 
+def test_the_cameras_of_the_readme(runs):
+  """Two columns a study: ACC of what was learnt, Dice on the unseen site."""
+  studies, _ = grouping.find([runs])
+  text = (ROOT / 'README.md').read_text('utf-8')
+  titles, rows = next(
+    table for table in _tables(text) if table[0][0] == 'three cameras'
+  )
+  for number in range(1, len(titles), 2):
+    stream, unseen = titles[number : number + 2]
+    learnt = ', '.join(sorted(stream.split(', ')))
+    title = f'segmentation: {learnt}; {unseen}'
+    (study,) = (one for one in studies if one.title == title)
+    found = {row.method: row for row in [*study.main_rows, study.untrained]}
+    assert set(found) == {_method(name) for name, *_ in rows}
+    for name, *cells in rows:
+      row, (acc, other) = found[_method(name)], cells[number - 1 : number + 1]
+      _check(acc, row.summary('dice', 'ACC'), 3)
+      _check(other, row.summary('dice', 'unseen'), 3)
+
+
 def test_what_two_runs_say():
   """Means, the least and the largest differences beside them."""
   checked = 0
@@ -141,11 +161,14 @@ def _by_method(text: str) -> dict[str, list[tuple[str, str]]]:
   titles, rows = next(_tables(text))
   found = {}
   for name, *cells in rows:
-    name = 'untrained' if name.startswith('before') else name
-    found[name.strip('`').partition('`')[0]] = [
-      *zip(titles[1:], cells, strict=True)
-    ]
+    found[_method(name)] = [*zip(titles[1:], cells, strict=True)]
   return found
+
+
+def _method(name: str) -> str:
+  """`smg`, generated cases -> smg."""
+  name = 'untrained' if name.startswith('before') else name
+  return name.strip('`').partition('`')[0]
 
 
 def _tables(text: str) -> Iterator[tuple[list[str], list[list[str]]]]:

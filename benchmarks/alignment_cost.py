@@ -85,7 +85,6 @@ def _problem(args: argparse.Namespace):
     {
       'image': rng.random((*shape, 1), np.float32),
       'label': rng.integers(0, 3, shape).astype(np.uint8),
-      'mask': np.ones(shape, np.uint8),
       'site': np.full(args.batch, site, np.int32),
     }
     for site in (1, 0)

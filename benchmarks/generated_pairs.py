@@ -86,7 +86,6 @@ def _train(loss, params, parts, args, lr: float = 2e-3):
       name: np.stack([parts[site][name][case] for site, case in chosen])
       for name in ('image', 'label')
     }
-    batch['mask'] = np.ones_like(batch['label'])
     batch['site'] = np.array([site for site, _ in chosen], np.int32)
     state, metrics = step(state, batch, jax.random.key(i))
     if i % 100 == 0 or i + 1 == args.steps:

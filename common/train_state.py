@@ -18,8 +18,8 @@ GradFn = Callable[[Params, Batch, jax.Array], tuple[Params, Metrics]]
 # A loss in two parts: what the network says of a batch, and what that costs.
 OutputFn = Callable[[Params, Batch], jax.Array]
 ObjectiveFn = Callable[[jax.Array, Batch], tuple[jax.Array, Metrics]]
-# (output, another output, batch) -> how far they are apart.
-DistanceFn = Callable[[jax.Array, jax.Array, Batch], jax.Array]
+# (output, another output) -> how far they are apart.
+DistanceFn = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 @flax.struct.dataclass

@@ -211,9 +211,8 @@ def make_objective(
   return objective
 
 
-def distance(velocity: jax.Array, wanted: jax.Array, batch: Batch) -> jax.Array:
+def distance(velocity: jax.Array, wanted: jax.Array) -> jax.Array:
   """Mean squared distance of two velocities, voxels²."""
-  del batch
   return jnp.mean(jnp.sum((velocity - wanted) ** 2, axis=-1))
 
 

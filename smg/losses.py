@@ -19,28 +19,24 @@ def make_objective(
 ) -> ts.ObjectiveFn:
   """Dice over the classes but the background, plus cross-entropy of all.
 
-  Both are means over the voxels inside the mask, pooled over the batch (Isensee
-  et al., Nature Methods 2021, section "loss function").
+  Both are means over all voxels of the batch (Isensee et al., Nature Methods
+  2021, section "loss function").
 
   Args:
     classes: values of labels beside 0, in the order of the logits.
     dice_weight, cross_entropy_weight: of the terms.
 
-  It takes logits (b, *s, 1 + classes) and a batch with label (b, *s) integers
-  and mask (b, *s), 1 where a voxel counts.
+  It takes logits (b, *s, 1 + classes) and a batch with label (b, *s) integers.
   """
 
   def objective(logits, batch):
-    mask = batch['mask'].astype(logits.dtype)
     target = _one_hot(batch['label'], (0, *classes))
     log_p = jax.nn.log_softmax(logits, axis=-1)
-    surprise = -jnp.sum(target * log_p, axis=-1)
     terms = {
       'loss/dice': losses.soft_dice(
-        jnp.exp(log_p)[..., 1:], target[..., 1:], len(classes), mask
+        jnp.exp(log_p)[..., 1:], target[..., 1:], len(classes)
       ),
-      'loss/cross_entropy': jnp.sum(mask * surprise)
-      / jnp.maximum(jnp.sum(mask), 1),
+      'loss/cross_entropy': -jnp.mean(jnp.sum(target * log_p, axis=-1)),
     }
     total = (
       dice_weight * terms['loss/dice']
@@ -51,21 +47,17 @@ def make_objective(
   return objective
 
 
-def distance(
-  logits: jax.Array, wanted: jax.Array, batch: ts.Batch
-) -> jax.Array:
-  """Divergence of softened class probabilities, mean inside the mask.
+def distance(logits: jax.Array, wanted: jax.Array) -> jax.Array:
+  """Divergence of softened class probabilities, mean over all voxels.
 
   T^2 KL(wanted || found) with probabilities softened by T = 2 (Hinton et al.,
   "Distilling the knowledge in a neural network", 2015).
   """
-  mask = batch['mask'].astype(logits.dtype)
   log_found, log_wanted = (
     jax.nn.log_softmax(x / _TEMPERATURE, axis=-1) for x in (logits, wanted)
   )
   divergence = jnp.sum(jnp.exp(log_wanted) * (log_wanted - log_found), axis=-1)
-  mean = jnp.sum(mask * divergence) / jnp.maximum(jnp.sum(mask), 1)
-  return _TEMPERATURE**2 * mean
+  return _TEMPERATURE**2 * jnp.mean(divergence)
 
 
 def _one_hot(label: jax.Array, values: Sequence[int]) -> jax.Array:

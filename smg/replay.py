@@ -172,7 +172,6 @@ class SiteModulatedDiffusion:
     batch = {
       'image': image[chosen],
       'label': label[chosen].astype(np.uint8),
-      'mask': np.ones(label[chosen].shape, np.uint8),
     }
     return batch, verdict.to_metrics()
 

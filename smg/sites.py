@@ -51,13 +51,12 @@ class Site:
 
     Returns:
       image: float32 (b, *s, c) in [0, 1];
-      label: uint8 (b, *s), classes;
-      mask: uint8 (b, *s), 1 where the image counts.
+      label: uint8 (b, *s), classes, 0 beyond the extent of a file.
     """
     chosen = [self._slices[int(i)] for i in indices]
     return {
       name: np.stack([getattr(self.prepared(c), name)[n] for c, n in chosen])
-      for name in ('image', 'label', 'mask')
+      for name in ('image', 'label')
     }
 
   def prepared(self, case: Case) -> cases_lib.Prepared:

@@ -24,8 +24,9 @@ class Spec:
   name: of the site; folders, reports and plots use it.
   root: the folder.
   format: 'nifti' (.nii, .nii.gz) or 'png'.
-  images, labels, masks: folders within `root`, '' or '.' for itself; without
-    masks every voxel of an image counts.
+  images, labels, masks: folders within `root`, '' or '.' for itself. A mask is
+    the field of view: scores are taken there. Networks learn all of an image,
+    so that they find nothing beyond it where nobody has a mask for them.
   image_suffix, label_suffix, mask_suffix: what a file name has between the
     case's name and the extension. Of files that share a folder each is of the
     kind with the longest suffix that fits.

@@ -23,8 +23,7 @@ def _objective(output, batch):
   return value, {'loss/total': value}
 
 
-def _distance(output, wanted, batch):
-  del batch
+def _distance(output, wanted):
   return jnp.mean(jnp.sum((output - wanted) ** 2, axis=-1))
 
 

@@ -30,7 +30,6 @@ def _batch(seed: int, site: int) -> dict[str, np.ndarray]:
   return {
     'image': rng.random((4, *SIDES, 1), np.float32),
     'label': label,
-    'mask': np.ones_like(label),
     'site': np.full(4, site, np.int32),
   }
 

@@ -58,13 +58,16 @@ def test_slices_of_a_volume_are_the_voxels_of_the_file(
   assert {k: (a.dtype.name, a.shape) for k, a in batch.items()} == {
     'image': ('float32', (2, 8, 10, 1)),
     'label': ('uint8', (2, 8, 10)),
-    'mask': ('uint8', (2, 8, 10)),
   }
   # q is stored with x to the left and y to the back.
-  for kind in ('label', 'mask'):
-    p, q = (_stored(root, f'{kind}s', name) for name in 'pq')
-    np.testing.assert_array_equal(batch[kind][0], p[:, :, 3])
-    np.testing.assert_array_equal(batch[kind][1], q[::-1, ::-1, 1])
+  mask = {case.name: site.prepared(case).mask for case in site.train}
+  for kind, (in_p, in_q) in {
+    'labels': batch['label'],
+    'masks': (mask['p'][3], mask['q'][1]),
+  }.items():
+    p, q = (_stored(root, kind, name) for name in 'pq')
+    np.testing.assert_array_equal(in_p, p[:, :, 3])
+    np.testing.assert_array_equal(in_q, q[::-1, ::-1, 1])
   image = _stored(root, 'images', 'q').astype(float)
   low, high = np.percentile(image[image > 40], (0.5, 99.5))
   wanted = np.clip((image - low) / (high - low), 0, 1)[::-1, ::-1, 1]
@@ -144,9 +147,9 @@ def test_a_volume_of_a_3d_stream(root: pathlib.Path) -> None:
   label = _stored(root, 'labels', 'q')[::-1, ::-1]
   # y: one row is added on either side; z: 5 -> 4 drops slice 5//2 - 4//2 - 1.
   np.testing.assert_array_equal(batch['label'][0, :, 1:11], label[..., :4])
-  assert not batch['mask'][0, :, [0, 11]].any()
-  assert batch['mask'][0, :, 1:11].all()
   prepared = site.prepared(site.train[1])
+  assert not prepared.mask[0, :, [0, 11]].any()
+  assert prepared.mask[0, :, 1:11].all()
   assert prepared.spacing == pytest.approx((1, 1, 3))
   assert prepared.image.shape == (1, 8, 12, 4, 1)
   wanted = label.copy()
@@ -222,7 +225,8 @@ def test_a_png_keeps_rows_columns_and_colours(pngs: pathlib.Path) -> None:
       batch['image'][0], stored['image'] / np.float32(255), atol=1e-6
     )
     np.testing.assert_array_equal(batch['label'][0], stored['label'] == 255)
-    np.testing.assert_array_equal(batch['mask'][0], stored['mask'])
+    mask = site.prepared(case).mask
+    np.testing.assert_array_equal(mask[0], stored['mask'])
   prepared = site.prepared(case)
   assert prepared.spacing == (1, 1, 1)
   volume = prepared.restore(prepared.label)

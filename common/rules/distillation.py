@@ -91,7 +91,7 @@ def with_distance(
     del key
     found = output(params, batch)
     total, metrics = objective(found, batch)
-    kept = distance(found, batch[TARGET], batch)
+    kept = distance(found, batch[TARGET])
     total += weight * jnp.mean(batch['known']) * kept
     return total, metrics | {'loss/total': total, 'loss/distance': kept}
 

@@ -35,7 +35,7 @@ def _settings(**fields) -> methods.Settings:
   return methods.Settings(
     output=_output,
     objective=_objective,
-    distance=lambda a, b, batch: jnp.mean((a - b) ** 2),
+    distance=lambda a, b: jnp.mean((a - b) ** 2),
     **fields,
   )
 

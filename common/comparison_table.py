@@ -118,9 +118,9 @@ class Table:
 
 
 def create_all(study: comparison.Study, wanted: str = '') -> dict[str, Table]:
-  """The main table of a study, named '', one for each ablation of a method and
-  one for each change that several methods have alike.
+  """The main table of a study, named '', ablations, and changes made alike.
 
+  An ablation is of one method; a change made alike, several methods have.
   `wanted` is the method that others are tested against, but for ablations;
   without it smg or samcl where there is one.
   """

@@ -3,10 +3,10 @@
     python -m common.check_data configs/smg_synthetic.py --workdir=DIR
 
 reads every file that the config names and prints a line for each site or task:
-cases, shapes, spacings, orientations, labels, values. What would stop a run is
-listed all at once, with exit code 2; what is merely odd is listed too. DIR
-receives one picture for each. Fields of the config are flags as everywhere:
---config.data.folder=DATA.
+cases, shapes, spacings, orientations, labels, values. All in them that would
+stop a run is listed at once, with exit code 2; what is merely odd is listed
+too. DIR receives one picture for each. Fields of the config are flags as
+everywhere: --config.data.folder=DATA.
 """
 
 import importlib

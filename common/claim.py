@@ -1,6 +1,6 @@
 """A working directory belongs to one config, which it holds as config.json."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import json
 import pathlib
 from typing import Any
@@ -23,10 +23,16 @@ def take(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
     files.write_text(path, json.dumps(_plain(config), indent=2) + '\n')
 
 
-def check(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
+def check(
+  workdir: pathlib.Path,
+  config: config_dict.ConfigDict,
+  *,
+  apart: Collection[str] = (),
+) -> None:
   """Makes sure that config.json, where there is one, says the same.
 
-  Sections that another method alone reads may say what they will.
+  Sections that another method alone reads may say what they will, as may the
+  fields `apart`.
 
   Raises:
     InputError: it is no JSON, or names every field that is another.
@@ -43,7 +49,7 @@ def check(workdir: pathlib.Path, config: config_dict.ConfigDict) -> None:
   differences = [
     f'config.{name}: found {there!r} there, asked for {here!r}'
     for name, there, here in _differences(found, _plain(config))
-    if ownership.is_read(name, config.get('method', ''))
+    if ownership.is_read(name, config.get('method', '')) and name not in apart
   ]
   if differences:
     raise errors.InputError(

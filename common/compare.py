@@ -27,8 +27,10 @@ def main(folders: Sequence[pathlib.Path]) -> None:
 def tables(runs: Sequence[run_files.Run]) -> Iterator[str]:
   """Lines of Markdown, streams in the order in which they are met."""
   for stream, same in comparison.group(runs, _stream):
-    for study in grouping.studies(same)[0]:
-      yield from (stream, '', *_table(study.rows), '')
+    studies, _ = grouping.studies(same)
+    for study in studies:
+      said = [study.title, ''] if len(studies) > 1 else []
+      yield from (stream, '', *said, *_table(study.rows), '')
 
 
 def _table(rows: Sequence[comparison.Row]) -> Iterator[str]:

@@ -18,8 +18,6 @@ SUMMARIES = ('ACC', 'BWT', 'unseen')
 METRICS = ('dice', 'tre')
 # They do not learn one site after another: what others are held against.
 BOUNDS = ('joint', 'independent', 'untrained')
-# What they have by construction, or no one network of theirs has.
-_UNDEFINED = {'joint': ('BWT',), 'independent': ('BWT', 'unseen')}
 # What a run was made with, as results.json has it.
 RECORDS = ('git', 'device', 'jax')
 _FOLDER = 'data.folder'
@@ -61,22 +59,19 @@ class Row:
 
   def summaries(self, metric: str, name: str) -> dict[tuple, float]:
     """Order and seed -> ACC, BWT, ... of the run, where it has it."""
-    if name in _UNDEFINED.get(self.method, ()):
+    if name in continual.UNDEFINED.get(self.method, ()):
       return {}
-    found = {}
-    for run in self.runs:
-      if self.stage == 0:
-        value = _summarise_start(run.scores[metric])[name]
-      else:
-        value = run.results['summary'].get(metric, {}).get(name)
-      if value is not None and not np.isnan(value):
-        found[cell(run)] = float(value)
-    return found
+    found = {
+      cell(run): _summarise(run.scores[metric], self.stage)[name]
+      for run in self.runs
+      if metric in run.scores
+    }
+    return {x: value for x, value in found.items() if not np.isnan(value)}
 
   def is_for(self, site: str) -> bool:
     """Whether the method has one network that is meant for a site."""
     unseen = any(site in run.results['unseen'] for run in self.runs)
-    return not (unseen and 'unseen' in _UNDEFINED.get(self.method, ()))
+    return not (unseen and 'unseen' in continual.UNDEFINED.get(self.method, ()))
 
   def recorded(self, name: str) -> list[str]:
     """Distinct commits, devices, ... that the runs have been made with."""
@@ -253,9 +248,10 @@ def case_scores(
   return {place: float(np.mean(values)) for place, values in found.items()}
 
 
-def _summarise_start(scores: scores_lib.Scores) -> dict[str, float]:
+def _summarise(scores: scores_lib.Scores, stage: int) -> dict[str, float]:
+  """After the last stage, or before the first one where `stage` is 0."""
   return continual.summarise(
-    scores.untrained[None],
+    scores.matrix if stage else scores.untrained[None],
     scores.untrained,
     num_stream=scores.num_stream,
     higher_is_better=scores.higher_is_better,

@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 
 NAMES = ('ACC', 'BWT', 'BWTR', 'forgetting', 'FWT', 'unseen')
+_OVER_TIME = ('BWT', 'BWTR', 'forgetting', 'FWT')
+# What methods have by construction, or no one network of theirs has.
+UNDEFINED = {'joint': _OVER_TIME, 'independent': (*_OVER_TIME, 'unseen')}
 
 
 def summarise(

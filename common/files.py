@@ -97,6 +97,9 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
   with file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      file.truncate(0)
+      file.write(f'{os.getpid()}\n')
+      file.flush()
     except BlockingIOError:
       file.seek(0)
       holder = file.read().strip() or 'unknown'
@@ -104,7 +107,8 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
         f'--workdir={folder}: in use by another process (pid {holder}); wait '
         'for it or name another folder'
       ) from None
-    file.truncate(0)
-    file.write(f'{os.getpid()}\n')
-    file.flush()
+    except OSError as error:
+      raise errors.InputError(
+        f'--workdir={folder}: cannot be locked ({error.strerror})'
+      ) from error
     yield

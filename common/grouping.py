@@ -20,8 +20,12 @@ def find(
     InputError: no finished run is found.
   """
   runs, left_out, met = [], [], set()
+
+  def refused(error: OSError) -> None:
+    left_out.append(f'{error.filename}: cannot be read ({error.strerror})')
+
   for folder in folders:
-    places = set(_places(folder))
+    places = set(_places(folder, refused))
     if not places:
       left_out.append(f'{folder}: no run in it')
     for place in sorted(places):
@@ -46,10 +50,12 @@ def find(
   return found, left_out
 
 
-def _places(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+def _places(
+  folder: pathlib.Path, refused: Callable[[OSError], None]
+) -> Iterator[pathlib.Path]:
   """Folders in or below one that look like a run; links are followed."""
   met = set()
-  for name, inner, files in os.walk(folder, followlinks=True):
+  for name, inner, files in os.walk(folder, followlinks=True, onerror=refused):
     place = pathlib.Path(name)
     if place.resolve() in met:
       inner.clear()  # A link back to where it came from.

@@ -33,12 +33,13 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
 
   Raises:
     InputError: SimpleITK is not installed, the file cannot be read, a folder
-      has no DICOM series or several.
+      has no DICOM series or several, or one whose slices have gaps or are not
+      stacked along their normal.
   """
   sitk = _import_sitk(path)
   try:
     if path.is_dir():
-      image = sitk.ReadImage(_series(sitk, path))
+      image = _read_series(sitk, path)
     else:
       image = sitk.ReadImage(str(path))
   except RuntimeError as error:
@@ -107,6 +108,29 @@ def require_right_angles(path: pathlib.Path, grid: grids.Grid) -> np.ndarray:
   return direction
 
 
+def _read_series(sitk: Any, folder: pathlib.Path) -> Any:
+  """The image of a folder, whose slices lie where their files say.
+
+  ITK stacks slices along their normal. Those of a tilted gantry are not, nor
+  are those of a file that says that its slices lie the other way round.
+  """
+  names = _series(sitk, folder)
+  image = sitk.ReadImage(names)
+  last = image.GetDepth() - 1
+  if last and last == len(names) - 1:
+    found = image.TransformIndexToPhysicalPoint((0, 0, last))
+    there = _header(sitk, names[-1]).GetOrigin()
+    if np.linalg.norm(np.subtract(found, there)) > (
+      _UNEVEN * image.GetSpacing()[2]
+    ):
+      raise errors.InputError(
+        f'{folder}: DICOM series: found the last slice at '
+        f'{np.round(there, 1).tolist()}, allowed {np.round(found, 1).tolist()} '
+        'mm (LPS): slices stacked along their normal, not a tilted gantry'
+      )
+  return image
+
+
 def _series(sitk: Any, folder: pathlib.Path) -> tuple[str, ...]:
   """The files of the only DICOM series of a folder, in order.
 
@@ -130,11 +154,16 @@ def _series(sitk: Any, folder: pathlib.Path) -> tuple[str, ...]:
 
 def _height(sitk: Any, name: str) -> float:
   """Where a slice lies along its own normal, mm."""
+  header = _header(sitk, name)
+  normal = np.array(header.GetDirection()).reshape(3, 3)[:, 2]
+  return float(np.dot(normal, header.GetOrigin()))
+
+
+def _header(sitk: Any, name: str) -> Any:
   reader = sitk.ImageFileReader()
   reader.SetFileName(name)
   reader.ReadImageInformation()
-  normal = np.array(reader.GetDirection()).reshape(3, 3)[:, 2]
-  return float(np.dot(normal, reader.GetOrigin()))
+  return reader
 
 
 def _import_sitk(path: pathlib.Path) -> Any:

@@ -6,7 +6,7 @@ import math
 import pathlib
 from typing import Any
 
-from common import files
+from common import errors, files
 
 
 class MetricLog:
@@ -30,7 +30,11 @@ class MetricLog:
   def write(
     self, *, stage: int, site: str, step: int, split: str, metrics: Mapping
   ) -> None:
-    """Adds one line; `step` counts over the whole run, `metrics` are floats."""
+    """Adds one line; `step` counts over the whole run, `metrics` are floats.
+
+    Raises:
+      InputError: it cannot be written.
+    """
     entry: dict[str, Any] = {
       'stage': stage,
       'site': site,
@@ -40,8 +44,13 @@ class MetricLog:
     for name, value in metrics.items():
       number = float(value)
       entry[name] = number if math.isfinite(number) else None
-    with open(self._path, 'a', encoding='utf-8') as file:
-      file.write(json.dumps(entry) + '\n')
+    try:
+      with open(self._path, 'a', encoding='utf-8') as file:
+        file.write(json.dumps(entry) + '\n')
+    except OSError as error:
+      raise errors.InputError(
+        f'{self._path}: not written ({error.strerror})'
+      ) from error
 
 
 def _parse(line: str) -> dict[str, Any] | None:

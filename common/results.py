@@ -18,6 +18,7 @@ from common import plan as plan_lib
 from common import problem as problem_lib
 
 COLUMNS = ['stage', 'site', 'seen', 'case', 'label', 'metric', 'value', 'unit']
+_RESULTS = 'results.json'
 _DESCRIBE = ('describe', '--always', '--dirty', '--abbrev=40', '--exclude=*')
 
 
@@ -26,6 +27,11 @@ def matrix(rows: plan_lib.Rows, metric: str) -> np.ndarray:
   return np.array(
     [[problem_lib.score(site, metric) for site in stage] for stage in rows]
   )
+
+
+def are_in(workdir: pathlib.Path) -> bool:
+  """Whether the run has ended."""
+  return (workdir / _RESULTS).exists()
 
 
 def write(
@@ -79,7 +85,7 @@ def write(
     'command': shlex.join(['python', *sys.orig_argv[1:]]),
   }
   text = json.dumps(continual.json_ready(entry), indent=2)
-  files.write_text(workdir / 'results.json', text + '\n')
+  files.write_text(workdir / _RESULTS, text + '\n')
 
 
 def per_case(problem: problem_lib.Problem, rows: plan_lib.Rows) -> str:
@@ -136,14 +142,17 @@ def table(
 
 def summary_line(workdir: pathlib.Path) -> str:
   """One line with the summary of every metric, as the binaries end with."""
-  entry = json.loads((workdir / 'results.json').read_text('utf-8'))
+  entry = json.loads((workdir / _RESULTS).read_text('utf-8'))
+  undefined = continual.UNDEFINED.get(entry['method'], ())
   parts = []
   for name in ('dice', 'tre'):
     if name in entry['summary']:
       numbers = {
         key: value
         for key, value in entry['summary'][name].items()
-        if value is not None and key in ('ACC', 'BWT', 'unseen')
+        if value is not None
+        and key in ('ACC', 'BWT', 'unseen')
+        and key not in undefined
       }
       parts.append(
         ' '.join(f'{name}/{key} {value:+.3f}' for key, value in numbers.items())

@@ -109,6 +109,11 @@ class Stream:
         state = self._end_phase(phase, state, position, since)
     return state, position
 
+  @property
+  def num_steps(self) -> int:
+    """Of all phases together."""
+    return self._phases[-1].end
+
   def restore(self) -> tuple[ts.TrainState, plan_lib.Position] | None:
     """The newest checkpoint, None if there is none."""
     found = self._checkpoints.load_latest(self._create_state())
@@ -157,7 +162,7 @@ class Stream:
     plan = self._plan
     if phase.kind == 'train':
       self.pace = cost.Pace()
-    losses = _Losses(self._problem.stream[phase.stage], phase.stage + 1)
+    losses = _Losses(self._problem.stream[phase.stage], phase)
     while position.step < phase.end:
       step = position.step
       batch = self._feed.batch(phase, step)
@@ -259,8 +264,9 @@ class Stream:
 class _Losses:
   """Losses still on the device, to be looked at together later."""
 
-  def __init__(self, site: str, stage: int):
-    self._site, self._stage = site, stage
+  def __init__(self, site: str, phase: plan_lib.Phase):
+    self._where = f'stage {phase.stage + 1} ({site})'
+    self._rate = 'optim' if phase.kind == 'train' else 'diffusion'
     self._waiting: list[tuple[int, dict]] = []
     self.last = float('nan')
 
@@ -274,9 +280,9 @@ class _Losses:
       for name, value in totals.items():
         if not np.isfinite(value):
           raise errors.InputError(
-            f'stage {self._stage} ({self._site}), step {step}: {name} is '
-            f'{value}, must be finite; the last checkpoint before it is kept. '
-            'Try a smaller config.optim.lr.'
+            f'{self._where}, step {step}: {name} is {value}, must be finite; '
+            'the last checkpoint before it is kept. Try a smaller '
+            f'config.{self._rate}.lr.'
           )
       self.last = float(next(iter(totals.values())))
     self._waiting.clear()

@@ -60,7 +60,9 @@ def _check_claim(run: grid.Run) -> None:
   """A run that ended before its base was changed must not pass as the new."""
   if (run.folder / 'config.json').exists():
     flags = [word for word in run.command if word.startswith('--')]
-    claim.check(run.folder, app.read_config(flags))
+    # The data of a finished run may lie elsewhere by now.
+    apart = ('data.folder',) if run.finished else ()
+    claim.check(run.folder, app.read_config(flags), apart=apart)
 
 
 def _launch(

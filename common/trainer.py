@@ -42,7 +42,8 @@ def train(
 ) -> None:
   """Runs or resumes `config` in `workdir` and leaves all files of a run.
 
-  SIGTERM ends it after a checkpoint; the same command goes on from there.
+  SIGTERM ends it after a checkpoint; the same command goes on from there. Of a
+  finished run it makes the pages anew: what trained it stays on record.
 
   Raises:
     InputError: config, data or workdir cannot be used, the loss is not finite,
@@ -62,18 +63,19 @@ def train(
   )
   with files.locked(workdir), _sigterm(stopped):
     claim.take(workdir, config)
-    finished = runner.run()
-    if finished is None:
-      print(f'stopped after a checkpoint; start again to go on: {workdir}')
-      return
-    results.write(
-      workdir,
-      problem,
-      config.method,
-      plan,
-      finished[1],
-      step_s=runner.pace.median,
-    )
+    if not results.are_in(workdir):
+      finished = runner.run()
+      if finished is None:
+        print(f'stopped after a checkpoint; start again to go on: {workdir}')
+        return
+      results.write(
+        workdir,
+        problem,
+        config.method,
+        plan,
+        finished[1],
+        step_s=runner.pace.median,
+      )
     run_report.write_report(workdir)
   print(results.summary_line(workdir))
 
@@ -107,21 +109,22 @@ def restore(
   config: config_dict.ConfigDict,
   workdir: pathlib.Path,
 ) -> tuple[ts.TrainState, plan_lib.Position]:
-  """The newest checkpoint of a run, whole: of this method, stream and memory.
+  """The end of a run, whole: of this method, stream and memory.
 
   Raises:
     InputError: the workdir has no checkpoint that can be read, or is that of a
-      run of another config.
+      run of another config, or of one that has not ended.
   """
+  claim.check(workdir, config)
   plan = create_plan(config, len(problem.stream))
-  try:
-    restored = create_stream(problem, config, plan, workdir).restore()
-  except errors.InputError:
-    claim.check(workdir, config)  # A state of another shape looks damaged.
-    raise
-  if restored is None:
+  runner = create_stream(problem, config, plan, workdir)
+  restored = runner.restore()
+  step = restored[1].step if restored else None
+  if step != runner.num_steps:
+    found = 'no checkpoint' if step is None else f'one of step {step}'
     raise errors.InputError(
-      f'{workdir / "checkpoints"}: found no checkpoint, must be those of a run'
+      f'{workdir / "checkpoints"}: found {found}, allowed that of a finished '
+      f'run, of step {runner.num_steps}'
     )
   return restored
 

@@ -288,6 +288,9 @@ def _read(path: pathlib.Path, image: nib.Nifti1Image) -> np.ndarray:
       f'{path}: shape: found {image.shape}, allowed at least one voxel'
     )
   try:
+    if path.name.lower().endswith('.gz'):
+      # To the end, where the checksum is: nibabel stops at the last value.
+      image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
     return np.asanyarray(image.dataobj)
   except _READ_ERRORS as error:
     raise errors.InputError(

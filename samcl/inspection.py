@@ -5,7 +5,7 @@ import pathlib
 from ml_collections import config_dict
 import numpy as np
 
-from common import config_checks, inspection, volumes
+from common import inspection, volumes
 from samcl import setup, specs
 from samcl import tasks as tasks_lib
 
@@ -16,7 +16,7 @@ def inspect(config: config_dict.ConfigDict) -> list[inspection.Station]:
   Raises:
     InputError: the config itself cannot be used.
   """
-  config_checks.check_stations(config, config.tasks)
+  setup.check(config)
   folder = setup.write_synthetic(config)
   stations = []
   for name in (*config.stream, *config.unseen):
@@ -26,7 +26,12 @@ def inspect(config: config_dict.ConfigDict) -> list[inspection.Station]:
     fields = {'name': name, **spec, 'root': folder / spec.get('root', name)}
     if station.attempt(specs.parse, fields, 0) is not None:
       shape = tuple(config.data.shape)
-      found = station.attempt(tasks_lib.load_tasks, [fields], shape=shape)
+      found = station.attempt(
+        tasks_lib.load_tasks,
+        [fields],
+        shape=shape,
+        num_unseen=int(role == 'unseen'),
+      )
       if found is not None:
         _look(station, found[0])
     stations.append(station)

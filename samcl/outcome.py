@@ -124,7 +124,7 @@ class Outcome:
   ) -> None:
     """Writes everything; summary.json last, so that who has it has all.
 
-    That of an earlier time goes first.
+    What an earlier time left goes first.
 
     Args:
       folder: made where it is not there.
@@ -140,7 +140,8 @@ class Outcome:
     if transform:
       for volume in sides:
         itk.require_right_angles(folder, volume.grid)
-    (folder / 'summary.json').unlink(missing_ok=True)
+    for name in reversed(FILES):
+      (folder / name).unlink(missing_ok=True)
     for name, data in (
       ('warped', self.warped.data),
       ('jacobian', self.determinant.astype(np.float32)),

@@ -72,12 +72,18 @@ def read(table: pathlib.Path, out: pathlib.Path) -> list[Job]:
   """The pairs of a list; paths in it start where it lies.
 
   Raises:
-    InputError: it cannot be read, has a column that it must not have or an
-      index that is no number, or two pairs have the same name.
+    InputError: it cannot be read, has a column that it must not have, a pair
+      without its images or an index that is no number, or two pairs have the
+      same name.
   """
   jobs: dict[str, Job] = {}
   for number, row in enumerate(tables.read_columns(table, _SIDES), 1):
     here = _absolute(table, number, row)
+    empty = [side for side in _SIDES if side not in here]
+    if empty:
+      raise errors.InputError(
+        f'{table}: row {number}: {empty[0]}: found nothing, allowed a file'
+      )
     fixed, moving = (pathlib.Path(here[side]) for side in _SIDES)
     name = row.get('name') or f'{files.stem(fixed)}__{files.stem(moving)}'
     if name in jobs or pathlib.Path(name).name != name or name == '..':

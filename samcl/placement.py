@@ -41,8 +41,8 @@ def place(
     fixed, moving: the two images.
     shape: of the network's grid.
     spec: of the task that says how images are prepared. Where None intensities
-      are clipped at their percentile 99.5 and the fixed image is as large as
-      the grid.
+      are clipped at their percentile 99.5. Without it, or where the task keeps
+      the spacing of its files, the fixed image is as large as the grid.
     align: 'world' takes the places that the files say; 'centre' first puts the
       centre of one image on that of the other, as in training.
 

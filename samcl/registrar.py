@@ -48,7 +48,7 @@ class Registration:
       the moving one: it pulls the moving image to the fixed one.
     inverse: on the grid of the moving image, the other way.
     similarity: mean squared local correlation of the network's images where
-      both are known, before and after, 0 to 1.
+      both are known, before and after, 0 to 1; nan where no place is.
     covered: share of the fixed image on the network's grid; beyond it the
       displacement is that of the grid's edge.
   """
@@ -219,7 +219,8 @@ class Registrar:
 
   def _refined(self, velocity, batch, num_steps, progress):
     """The best that descent meets on its way from a velocity."""
-    carry = velocity, self._tx.init(velocity), velocity, jnp.inf
+    start = self._tx.init(velocity)
+    carry = velocity, start, velocity, jnp.float32(jnp.inf)
     for step in range(num_steps + 1):  # the last one judges only
       carry = self._refine(*carry, batch)
       progress(min(step + 1, num_steps), num_steps)
@@ -253,10 +254,15 @@ class Registrar:
       'displacement': displacement,
       'inverse': back,
       'similarity': [
-        1 - self._similarity(v, batch)[1]['loss/ncc']
-        for v in (jnp.zeros_like(velocity), velocity)
+        self._agreement(v, batch) for v in (jnp.zeros_like(velocity), velocity)
       ],
     }
+
+  def _agreement(self, velocity, batch):
+    """nan where no place is known of both images any more."""
+    known = self._deform(velocity, batch).mask.any()
+    loss = self._similarity(velocity, batch)[1]['loss/ncc']
+    return jnp.where(known, 1 - loss, jnp.nan)
 
 
 def _taper(shape: Sequence[int]) -> jax.Array:
@@ -279,6 +285,7 @@ def _said(spec: specs.Spec) -> dict[str, Any]:
       for ending, one in (spec.intensity or {}).items()
     },
     'mask': spec.mask,
+    'axes': spec.axes,
   }
 
 
@@ -288,4 +295,5 @@ def _spec(
   """How the images of a task are prepared; its data need not be here."""
   spec = specs.parse({'name': name, **fields, 'root': root}, 0)
   known = learn2reg.LEARN2REG if spec.format == 'learn2reg' else {}
-  return spec.with_defaults(known.get(spec.dataset or name, {}))
+  folder = pathlib.PurePath(fields.get('root') or name).name
+  return spec.with_defaults(known.get(spec.dataset or folder, {}))

@@ -18,7 +18,7 @@ def create_problem(
   Raises:
     InputError: a field of the config or a file of the data cannot be used.
   """
-  _check(config)
+  check(config)
   tasks = create_tasks(config)
   names = [task.name for task in tasks]
   fields = config.model.to_dict()
@@ -60,7 +60,9 @@ def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
     fields.append(
       {'name': name, **spec, 'root': folder / spec.get('root', name)}
     )
-  tasks = tasks_lib.load_tasks(fields, shape=tuple(config.data.shape))
+  tasks = tasks_lib.load_tasks(
+    fields, shape=tuple(config.data.shape), num_unseen=len(config.unseen)
+  )
   for task in tasks:
     for split in ('train', 'val'):
       for number in range(len(task.pairs(split))):
@@ -68,7 +70,12 @@ def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
   return tasks
 
 
-def _check(config: config_dict.ConfigDict) -> None:
+def check(config: config_dict.ConfigDict) -> None:
+  """All that a config says besides its data.
+
+  Raises:
+    InputError: a value that is not allowed.
+  """
   config_checks.check_stations(config, config.tasks)
   for field, found, allowed in (
     ('scores', config.scores, problem_lib.METRICS),
@@ -88,6 +95,26 @@ def _check(config: config_dict.ConfigDict) -> None:
   if window < 1 or window % 2 == 0:
     raise errors.InputError(
       f'config.loss.ncc_window: found {window}, allowed: odd numbers from 1'
+    )
+  if config.loss.landmark_refinement != 1:
+    raise errors.InputError(
+      'config.loss.landmark_refinement: found '
+      f'{config.loss.landmark_refinement}, allowed: 1; landmarks of files on a '
+      'finer grid have config.tasks.NAME.landmark_refinement'
+    )
+  for field, least in (
+    ('num_levels', 1),
+    ('num_channels', 1),
+    ('num_squarings', 0),
+  ):
+    if config.model[field] < least:
+      raise errors.InputError(
+        f'config.model.{field}: found {config.model[field]}, must be >= {least}'
+      )
+  kernel = config.model.large_kernel
+  if kernel < 3 or kernel % 2 == 0:
+    raise errors.InputError(
+      f'config.model.large_kernel: found {kernel}, allowed: odd numbers from 3'
     )
   for field in ('image_sigma', 'label_sigma'):
     if not config.loss[field] >= 0:

@@ -60,6 +60,9 @@ class Task:
   _cases: dict[cases.Case, cases.Prepared] = dataclasses.field(
     default_factory=dict, repr=False
   )
+  _points: dict[Pair, Batch] = dataclasses.field(
+    default_factory=dict, repr=False
+  )
 
   def pairs(self, split: str) -> tuple[Pair, ...]:
     """The pairs of 'train' or 'val'."""
@@ -102,6 +105,8 @@ class Task:
 
   def _sample(self, pair: Pair) -> Batch:
     fixed, moving = self.prepared(pair.fixed), self.prepared(pair.moving)
+    if pair not in self._points:
+      self._points[pair] = self._landmarks(pair, fixed, moving)
     return {
       'fixed': fixed.image,
       'moving': moving.image,
@@ -109,7 +114,7 @@ class Task:
       'moving_mask': moving.mask,
       'fixed_label': fixed.label,
       'moving_label': moving.label,
-    } | self._landmarks(pair, fixed, moving)
+    } | self._points[pair]
 
   def _landmarks(
     self, pair: Pair, fixed: cases.Prepared, moving: cases.Prepared
@@ -141,6 +146,7 @@ def load_tasks(
   fields: Sequence[Mapping[str, Any]],
   *,
   shape: Sequence[int],
+  num_unseen: int = 0,
   max_landmarks: int | None = None,
 ) -> tuple[Task, ...]:
   """Builds the tasks of a stream; all their files are there afterwards.
@@ -148,6 +154,8 @@ def load_tasks(
   Args:
     fields: one dict for each task, see `specs.Spec`.
     shape: of the network grid, the same for all tasks.
+    num_unseen: how many of the last tasks are only scored; they need no pairs
+      to train on, and have none.
     max_landmarks: rows of the landmark arrays; None for as many as the pair
       with the most landmarks has, and at least one.
 
@@ -166,7 +174,11 @@ def load_tasks(
     raise errors.InputError(
       f'tasks: name: found {repeated} more than once, allowed different names'
     )
-  built = tuple(_create_task(spec, shape) for spec in parsed)
+  num_stream = len(parsed) - num_unseen
+  built = tuple(
+    _create_task(spec, shape, is_trained=number < num_stream)
+    for number, spec in enumerate(parsed)
+  )
   longest = max(
     (_count_landmarks(task, max_landmarks) for task in built), default=0
   )
@@ -174,15 +186,18 @@ def load_tasks(
   return tuple(dataclasses.replace(t, max_landmarks=rows) for t in built)
 
 
-def _create_task(spec: specs.Spec, shape: tuple[int, int, int]) -> Task:
+def _create_task(
+  spec: specs.Spec, shape: tuple[int, int, int], *, is_trained: bool
+) -> Task:
   contents = _READERS[spec.format](spec)
   spec = contents.spec
-  train = contents.train
+  train = contents.train if is_trained else ()
   val = contents.val
   if spec.format == 'learn2reg' and spec.metric != 'tre':
     val = learn2reg.drop_unknown_points(val)
-  for split, pairs in (('train', train), ('val', val)):
-    _check_pairs(spec, split, pairs)
+  if is_trained:
+    _check_pairs(spec, 'train', train)
+  _check_pairs(spec, 'val', val)
   _check_separate(spec, train, val)
   labels = _labels(spec, contents, train + val)
   return Task(
@@ -192,7 +207,7 @@ def _create_task(spec: specs.Spec, shape: tuple[int, int, int]) -> Task:
       contents.label_names.get(v, f'label {v}') for v in labels
     ),
     metric=_metric(spec, labels, val),
-    spacing=spec.spacing or _file_spacing(train[0].fixed),
+    spacing=spec.spacing or _file_spacing((train or val)[0].fixed),
     shape=shape,
     train=train,
     val=val,
@@ -247,7 +262,7 @@ def _check_spacing(
   if not np.allclose(found, allowed, rtol=1e-2):
     raise errors.InputError(
       f'{case.image}: spacing: found {np.round(found, 3).tolist()} mm, allowed'
-      f' {np.round(allowed, 3).tolist()} mm as in the first train image;'
+      f' {np.round(allowed, 3).tolist()} mm as in the first image;'
       ' the field "spacing" resamples'
     )
 

@@ -50,14 +50,22 @@ def execute(
   files.require_apart(targets or [out / _COMPOSED], used)
   files.require_writable(out)
   field, target = _field(path, settings)
+  # What pulls volumes; points move by the field where it is known.
+  pulling = field
+  if not field.grid.matches(target.grid):
+    pulling = field.on(target.grid)
   if not inputs:
-    volumes.save_displacement(out / _COMPOSED, field.vectors, target)
+    volumes.save_displacement(out / _COMPOSED, pulling.vectors, target)
     print(f'done: {out / _COMPOSED}')
     return 0
   failed = []
   for result, one in targets.items():
     try:
-      _apply(field, target, one, result, settings)
+      if points.is_points(one):
+        found = points.load(one)
+        found.save(result, field.move(found.positions))
+      else:
+        _pull(pulling, target, one, result, settings)
     except errors.InputError as error:
       if len(inputs) == 1:
         raise
@@ -96,24 +104,18 @@ def _field(
   if settings.like is not None:
     target = volumes.load_volume(settings.like)
   if settings.inverse:
-    return field.inverse(target.grid), target
-  if settings.like is not None:
-    return field.on(target.grid), target
+    field = field.inverse(target.grid)
   return field, target
 
 
-def _apply(
+def _pull(
   field: displacements.Field,
   target: grids.Volume,
   one: pathlib.Path,
   result: pathlib.Path,
   settings: Settings,
 ) -> None:
-  """Writes one input, moved or pulled."""
-  if points.is_points(one):
-    found = points.load(one)
-    found.save(result, field.move(found.positions))
-    return
+  """Writes one volume, pulled to the grid of `target`."""
   if settings.kind == 'image':
     volume = scans.load(one, index=settings.index).volume
     warped = field.warp(volume, fill=volume.data.min())

@@ -78,12 +78,16 @@ class Prepared:
     return grids.restore(data, self.grid, self.original, 1)
 
   def to_file_values(self, label: np.ndarray) -> np.ndarray:
-    """Classes as the first value that the site's files have for them."""
+    """Classes as the first value that the site's files have for them.
+
+    A class that they do not tell becomes background.
+    """
     if self.label_values is None:
       return label
     first = {c: value for value, c in reversed(self.label_values)}
     top = max(first.values())
-    out = np.zeros(label.shape, np.uint8 if top < 256 else np.int32)
+    kind = np.uint8 if top < 256 else np.int32
+    out = np.full(label.shape, first.get(0, 0), kind)
     for c, value in first.items():
       out[label == c] = value
     return out
@@ -124,10 +128,10 @@ def prepare(
   if case.label is not None:
     label = _load_beside(case.label, 'label', spec, case, image)
     label = _to_classes(label, case.label, spec, classes)
-  mask, inside = np.ones(image.grid.shape, np.uint8), None
+  mask = np.ones(image.grid.shape, np.uint8)
   if case.mask is not None:
-    mask = inside = _load_beside(case.mask, 'mask', spec, case, image).data
-  scaled = scale(image.data, inside, spec)
+    mask = _load_beside(case.mask, 'mask', spec, case, image).data
+  scaled = scale(image.data, spec)
   axes = (0, 1, 2)
   if len(shape) == 2:
     axes = (*(a for a in axes if a != spec.slice_axis), spec.slice_axis)
@@ -166,9 +170,7 @@ def network_grid(
   return grids.network_grid(grid, (*spacing, *own[num:]), (*shape, *size[num:]))
 
 
-def scale(
-  data: np.ndarray, inside: np.ndarray | None, spec: specs.Spec
-) -> np.ndarray:
+def scale(data: np.ndarray, spec: specs.Spec) -> np.ndarray:
   """Intensities (x, y, z) or (x, y, z, 3) in [0, 1], float32 (x, y, z, c).
 
   Where the percentiles coincide the extremes of the image take their place;
@@ -178,8 +180,7 @@ def scale(
   if percentiles is None:
     low, high = 0, np.iinfo(data.dtype).max
   else:
-    chosen = data[data > data.min()] if inside is None else data[inside > 0]
-    low, high = np.percentile(chosen, percentiles)
+    low, high = np.percentile(data[data > data.min()], percentiles)
     if not low < high:
       low, high = float(data.min()), float(data.max())
   scaled = np.clip((data.astype(np.float64) - low) / (high - low), 0, 1)

@@ -131,7 +131,7 @@ def _segment(
     rasters.save_label(out / names['label'], data[..., 0])
   else:
     volumes.save_volume(out / names['label'], data, like=found.label)
-  size = float(np.prod(found.label.grid.spacing))
+  size = abs(float(np.linalg.det(found.label.grid.affine[:3, :3])))
   unit, size = ('px', 1.0) if spec.format == 'png' else ('ml', size / 1000)
   covered = round(found.covered, 3)
   counts = {value: int((data == value).sum()) for value in found.values}

@@ -5,8 +5,9 @@ import pathlib
 from ml_collections import config_dict
 import numpy as np
 
-from common import config_checks, inspection
+from common import inspection
 from smg import cases, folders, setup, specs
+from smg import sites as sites_lib
 
 
 def inspect(config: config_dict.ConfigDict) -> list[inspection.Station]:
@@ -15,41 +16,46 @@ def inspect(config: config_dict.ConfigDict) -> list[inspection.Station]:
   Raises:
     InputError: the config itself cannot be used.
   """
-  config_checks.check_stations(config, config.sites)
+  setup.check(config)
+  shape = sites_lib.check_shape(config.data.shape)
+  classes = sites_lib.check_classes(config.data.classes)
   folder = setup.write_synthetic(config)
-  stations = []
+  stations, parsed, sites = [], [], []
   for name in (*config.stream, *config.unseen):
     role = 'stream' if name in config.stream else 'unseen'
     station = inspection.Station(name, role)
-    spec = config.sites[name].to_dict()
-    fields = spec | {'root': folder / spec.get('root', name)}
-    parsed = station.attempt(specs.parse, name, fields)
-    if parsed is not None:
-      _look(station, parsed, config)
     stations.append(station)
+    spec = station.attempt(
+      specs.parse, name, setup.site_fields(config, name, folder)
+    )
+    if spec is None:
+      continue
+    parsed.append(spec)
+    station.attempt(sites_lib.check_fits, spec, parsed[0], shape, classes)
+    parts = station.attempt(folders.split, spec, role == 'stream')
+    if parts is None or station.problems:
+      continue
+    site = sites_lib.Site(name, spec, classes, shape, *parts)
+    sites.append((station, site))
+    _look(station, site)
+  trained = [site for station, site in sites if station.role == 'stream']
+  for station, site in sites:
+    station.attempt(sites_lib.check_separate, trained, [site])
   return stations
 
 
-def _look(
-  station: inspection.Station,
-  spec: specs.Spec,
-  config: config_dict.ConfigDict,
-) -> None:
-  parts = station.attempt(folders.split, spec, station.role == 'stream')
-  if parts is None:
-    return
+def _look(station: inspection.Station, site: sites_lib.Site) -> None:
   station.counts = {
     name: len(part)
-    for name, part in zip(('train', 'test'), parts, strict=True)
+    for name, part in (('train', site.train), ('test', site.test))
     if part
   }
-  shape, classes = tuple(config.data.shape), tuple(config.data.classes)
   fullest, most = None, -1
-  for case in (*parts[0], *parts[1]):
-    prepared = station.attempt(cases.prepare, case, spec, shape, classes)
+  for case in site.train + site.test:
+    prepared = station.attempt(site.prepared, case)
     if prepared is None:
       continue
-    image = cases.load_image(case, spec)
+    image = cases.load_image(case, site.spec)
     label = prepared.label * prepared.mask
     values, counts = np.unique(label[label > 0], return_counts=True)
     stored = image.stored.grid if image.stored else image.grid
@@ -64,9 +70,11 @@ def _look(
     )
     if counts.sum() > most:
       fullest, most = (case.name, prepared), counts.sum()
-  station.look_for_odd(classes)
+  if station.role == 'stream':
+    station.attempt(sites_lib.check_trainable, site)
+  station.look_for_odd(site.classes)
   if fullest is not None:
-    station.draw = lambda path: _draw(path, spec, *fullest)
+    station.draw = lambda path: _draw(path, site.spec, *fullest)
 
 
 def _draw(

@@ -1,6 +1,7 @@
 """Segmentation as a problem of the stream loop."""
 
 from collections.abc import Callable, Sequence
+import functools
 import pathlib
 
 import jax
@@ -65,7 +66,12 @@ class Segmentation:
     self.shift = _on_images(augment.make_shift(appearance))
     self._create_params = problem_lib.make_create_params(network)
     self._segment = jax.jit(self._classify)
-    self.generator = make_generator(self)
+    self._make_generator = make_generator
+
+  @functools.cached_property
+  def generator(self) -> replay.SiteModulatedDiffusion | None:
+    """Made when a method asks for it; no other needs its settings."""
+    return self._make_generator(self)
 
   def init(self, key: jax.Array) -> ts.Params:
     x = jnp.zeros((1, *self.image_shape))
@@ -88,8 +94,7 @@ class Segmentation:
     """Images of a site that are trained on and others, (n, *s, c) each."""
     station = self.sites[site]
     training = station.load_train(range(station.num_train()))['image']
-    held_out = [station.prepared(case).image for case in station.test]
-    return training, np.concatenate(held_out)
+    return training, station.load_held_out()
 
   def segment(self, params: ts.Params, images: np.ndarray) -> np.ndarray:
     """Classes (n, *s) of images (n, *s, c), a chunk at a time."""
@@ -145,7 +150,7 @@ class Segmentation:
       num_seen=stage,
       num_stream=len(self.stream),
     )
-    if self.generator is not None and state.generator is not None:
+    if state.generator is not None:
       rows = [self._gallery_row(state, site) for site in range(stage)]
       figures.draw_gallery(folder / f'gallery_stage{stage}.png', rows, stage)
 

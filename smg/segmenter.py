@@ -43,7 +43,7 @@ class Segmentation:
     label: (x, y, z) in the values of the site's files; a png has one slice.
     probabilities: (x, y, z, 1 + classes), float32, 0 throughout beyond the
       network's grid.
-    values: that labels have in the site's files, of each class.
+    values: that labels have in the site's files, of each class they tell.
     covered: share of the image that the network saw.
     image: what the network saw, (n, *s, c) in [0, 1], and `found`, the class
       numbers there, (n, *s).
@@ -92,16 +92,17 @@ class Segmenter:
       InputError: as `trained.load`.
     """
     found = trained.load(workdir, 'sites')
-    data = found.config['data']
+    config, data = found.config, found.config['data']
     return cls(
-      unet.UNet(num_classes=1 + len(data['classes']), **found.config['model']),
+      unet.UNet(num_classes=1 + len(data['classes']), **config['model']),
       found.params,
       shape=data['shape'],
-      classes=data['classes'],
+      classes=sorted(data['classes']),
       sites={
-        name: specs.parse(name, {**fields, 'root': workdir, 'masks': None})
-        for name, fields in found.config['sites'].items()
+        name: specs.parse(name, {**config['sites'][name], 'root': workdir})
+        for name in (*config['stream'], *config['unseen'])
       },
+      chunk=8 if len(data['shape']) == 2 else 1,
     )
 
   def spec(self, site: str = '') -> specs.Spec:
@@ -133,7 +134,6 @@ class Segmenter:
     path: pathlib.Path,
     *,
     site: str = '',
-    mask: pathlib.Path | None = None,
     index: int | None = None,
     flips: bool = False,
   ) -> Segmentation:
@@ -143,7 +143,6 @@ class Segmenter:
       path: of a volume, see `volumes.load_volume`, or of a png where the run
         learnt such.
       site: whose images these are like, see `spec`.
-      mask: of what counts for the scale of intensities, on the image's grid.
       index: of a volume in a 4-D file.
       flips: average with the answer for the mirrored image, left for right.
         Other flips do harm: anatomy is not upside down in any training.
@@ -164,9 +163,7 @@ class Segmenter:
         f'{folders.EXTENSIONS[spec.format]}: the network learnt {spec.format}'
       )
     mirror = _across(spec, len(self.shape)) if flips else None
-    if mask is not None:
-      spec = dataclasses.replace(spec, masks='')
-    case = cases.Case(files.stem(path), path, mask=mask, index=index)
+    case = cases.Case(files.stem(path), path, index=index)
     prepared = cases.prepare(
       case, spec, self.shape, self.classes, is_trusted=spec.format == 'png'
     )
@@ -174,12 +171,13 @@ class Segmenter:
     probabilities = prepared.restore_maps(shares)
     classes = np.array((0, *self.classes), np.uint8)
     label = classes[probabilities.data.argmax(axis=-1)]
+    background, *values = prepared.to_file_values(classes).tolist()
     return Segmentation(
       label=dataclasses.replace(
         probabilities, data=prepared.to_file_values(label)
       ),
       probabilities=probabilities,
-      values=tuple(prepared.to_file_values(classes[1:]).tolist()),
+      values=tuple(value for value in values if value != background),
       covered=grids.covered(prepared.original.grid, prepared.grid),
       image=prepared.image,
       found=classes[shares.argmax(axis=-1)],

@@ -23,7 +23,10 @@ _LEAST = {
   'area_margin': 0,
   'eta': 0,
   'distill_weight': 0,
+  'drop_prompt': 0,
+  'ema_decay': 0,
 }
+_MOST = {'eta': 1, 'drop_prompt': 1, 'ema_decay': 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,5 +92,7 @@ class Settings:
         raise ValueError(
           f'diffusion.{field}: found {found}, must be >= {least}'
         )
-    if self.eta > 1:
-      raise ValueError(f'diffusion.eta: found {self.eta}, must be <= 1')
+    for field, most in _MOST.items():
+      found = getattr(self, field)
+      if found > most:
+        raise ValueError(f'diffusion.{field}: found {found}, must be <= {most}')

@@ -1,6 +1,7 @@
 """From a config to the segmentation problem that it describes."""
 
 import pathlib
+from typing import Any
 
 from ml_collections import config_dict
 
@@ -17,7 +18,7 @@ def create_problem(
   Raises:
     InputError: a field of the config or a file of the data cannot be used.
   """
-  _check(config)
+  check(config)
   appearance = create_appearance(config)
   return problem_lib.Segmentation(
     create_sites(config),
@@ -52,17 +53,20 @@ def write_synthetic(config: config_dict.ConfigDict) -> pathlib.Path:
 def create_sites(config: config_dict.ConfigDict) -> tuple[sites.Site, ...]:
   """The sites of `stream` and `unseen`; the embedded ones are written first."""
   folder = write_synthetic(config)
-
-  def fields(name: str) -> dict:
-    spec = config.sites[name].to_dict()
-    return spec | {'root': folder / spec.get('root', name)}
-
   return sites.load_sites(
-    {name: fields(name) for name in config.stream},
-    {name: fields(name) for name in config.unseen},
+    {name: site_fields(config, name, folder) for name in config.stream},
+    {name: site_fields(config, name, folder) for name in config.unseen},
     shape=tuple(config.data.shape),
     classes=tuple(config.data.classes),
   )
+
+
+def site_fields(
+  config: config_dict.ConfigDict, name: str, folder: pathlib.Path
+) -> dict[str, Any]:
+  """The fields of a site, its root within the folder of the data."""
+  fields = config.sites[name].to_dict()
+  return fields | {'root': folder / fields.get('root', name)}
 
 
 def create_appearance(config: config_dict.ConfigDict) -> augment.Appearance:
@@ -87,11 +91,10 @@ def create_generator(
   """
   num_stages, fields = len(problem.stream), config.diffusion.to_dict()
   network = fields.pop('network')
+  _check_denoiser(config, network)
   steps = trainer.fill_stages(
     'config.diffusion.num_steps', fields.pop('num_steps'), num_stages
   )
-  multiple = network['patch'] * 2 ** (network['num_levels'] - 1)
-  _check_sides(config, 'diffusion.network', multiple)
   try:
     return replay.SiteModulatedDiffusion(
       denoiser.Denoiser(num_sites=num_stages, **network),
@@ -104,7 +107,29 @@ def create_generator(
     raise errors.InputError(f'config: {error}') from error
 
 
-def _check(config: config_dict.ConfigDict) -> None:
+def _check_denoiser(
+  config: config_dict.ConfigDict, network: dict[str, int]
+) -> None:
+  where = 'config.diffusion.network'
+  for field, found in network.items():
+    if found < 1:
+      raise errors.InputError(f'{where}.{field}: found {found}, must be >= 1')
+  scale = 2 ** (network['num_levels'] - 1)
+  _check_sides(config, 'diffusion.network', network['patch'] * scale)
+  features, heads = network['num_channels'] * scale, network['num_heads']
+  if features % heads:
+    raise errors.InputError(
+      f'{where}.num_heads: found {heads}, allowed: divisors of {features}, the '
+      'channels of the coarsest level'
+    )
+
+
+def check(config: config_dict.ConfigDict) -> None:
+  """What a config says of sites, scores and the segmenter.
+
+  Raises:
+    InputError: a value that is not allowed.
+  """
   config_checks.check_stations(config, config.sites)
   config_checks.check_choices('scores', config.scores, problem_lib.METRICS)
   _check_sides(config, 'model', 2**config.model.num_levels)

@@ -67,12 +67,21 @@ class Site:
       )
     return self._prepared[case]
 
+  def load_held_out(self) -> np.ndarray:
+    """Images (n, *s, c) of test cases, chosen as those to train on are."""
+    chosen = self._choose(self.test)
+    return np.stack([self.prepared(case).image[n] for case, n in chosen])
+
   @functools.cached_property
   def _slices(self) -> tuple[tuple[Case, int], ...]:
-    """Case and slice number of everything to train on."""
+    """Everything to train on."""
+    return self._choose(self.train)
+
+  def _choose(self, some: Cases) -> tuple[tuple[Case, int], ...]:
+    """Case and slice number of what `train_slices` asks for."""
     return tuple(
       (case, n)
-      for case in self.train
+      for case in some
       for n, label in enumerate(self.prepared(case).label)
       if self.spec.train_slices == 'all' or label.any()
     )
@@ -98,7 +107,7 @@ def load_sites(
       to train or to test on; sites do not fit together; a case is trained on
       and tested on.
   """
-  shape, classes = _check_shape(shape), _check_classes(classes)
+  shape, classes = check_shape(shape), check_classes(classes)
   both = [name for name in stream if name in unseen]
   if both or not stream:
     raise errors.InputError(
@@ -107,26 +116,24 @@ def load_sites(
     )
   parsed = [specs.parse(n, f) for n, f in (*stream.items(), *unseen.items())]
   for spec in parsed:
-    _check_fits(spec, parsed[0], shape, classes)
+    check_fits(spec, parsed[0], shape, classes)
   sites = tuple(
     Site(
       spec.name, spec, classes, shape, *folders.split(spec, spec.name in stream)
     )
     for spec in parsed
   )
-  _check_separate(sites[: len(stream)], sites)
+  check_separate(sites[: len(stream)], sites)
   for site in sites:
     for case in site.train + site.test:
       site.prepared(case)
-    if site.name in stream and not site.num_train():
-      raise errors.InputError(
-        f'sites.{site.name}.train_slices: found {site.spec.train_slices!r} and'
-        " no labelled slice to train on, allowed 'all', or labels with classes"
-      )
+    if site.name in stream:
+      check_trainable(site)
   return sites
 
 
-def _check_shape(shape: Sequence[int]) -> tuple[int, ...]:
+def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
+  """The sides of the network grid, two or three."""
   values = tuple(int(s) for s in shape)
   wrong = list(values) != list(shape) or len(values) not in (2, 3)
   if wrong or min(values) < 1:
@@ -137,7 +144,8 @@ def _check_shape(shape: Sequence[int]) -> tuple[int, ...]:
   return values
 
 
-def _check_classes(classes: Sequence[int]) -> tuple[int, ...]:
+def check_classes(classes: Sequence[int]) -> tuple[int, ...]:
+  """The classes beside 0, ascending."""
   values = tuple(sorted({int(c) for c in classes}))
   wrong = not values or values[0] < 1 or values[-1] > 255
   if wrong or sorted(classes) != list(values):
@@ -148,7 +156,7 @@ def _check_classes(classes: Sequence[int]) -> tuple[int, ...]:
   return values
 
 
-def _check_fits(
+def check_fits(
   spec: specs.Spec,
   first: specs.Spec,
   shape: tuple[int, ...],
@@ -184,7 +192,16 @@ def _check_fits(
     )
 
 
-def _check_separate(stream: Sequence[Site], sites: Sequence[Site]) -> None:
+def check_trainable(site: Site) -> None:
+  """There is a slice to train on."""
+  if not site.num_train():
+    raise errors.InputError(
+      f'sites.{site.name}.train_slices: found {site.spec.train_slices!r} and'
+      " no labelled slice to train on, allowed 'all', or labels with classes"
+    )
+
+
+def check_separate(stream: Sequence[Site], sites: Sequence[Site]) -> None:
   """No image is trained on at one site and tested on at the same or another."""
   trained = {case.image.resolve(): s.name for s in stream for case in s.train}
   for site in sites:

@@ -40,9 +40,8 @@ class Spec:
     lets the whole image fit the grid.
   slice_axis: of the canonical volume; a 2-D stream learns slices across it.
   train_slices: 'all', or those 'labelled' with any class beside 0.
-  percentiles: which intensities become 0 and 1, over the voxels inside the
-    mask, without a mask over those above the image's minimum. Where None
-    (0.5, 99.5) for nifti; for png black and white.
+  percentiles: which intensities become 0 and 1, over the voxels above the
+    image's minimum. Where None (0.5, 99.5) for nifti; for png black and white.
   split: file in `root` with columns case, split (train or test); where None
     split.csv if there is one; '' to draw the split all the same.
   test_fraction: of the groups that are drawn for testing; where None a

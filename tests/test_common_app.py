@@ -65,6 +65,10 @@ def data(tmp_path_factory) -> pathlib.Path:
     ('loss.image_sigma', -1.0, 'config.loss.image_sigma: found -1.0'),
     ('data.shape', (15, 16, 16), 'config.data.shape: found (15, 16, 16)'),
     ('data.num_train', 0, 'num_train'),
+    ('model.large_kernel', 4, 'config.model.large_kernel: found 4'),
+    ('model.num_channels', 0, 'config.model.num_channels: found 0'),
+    ('model.num_squarings', -1, 'config.model.num_squarings: found -1'),
+    ('loss.landmark_refinement', 2, 'config.tasks.NAME.landmark_refinement'),
   ],
 )
 def test_configs_that_cannot_be_used(field, value, expected, tmp_path, data):

@@ -105,6 +105,43 @@ def test_every_problem_is_named_at_once(data, tmp_path):
   assert 'done' not in done.stdout
 
 
+@pytest.mark.parametrize(
+  ('flag', 'message'),
+  [
+    (
+      '--config.sites.site_b.spacing=(6.0,6.0,6.0)',
+      'site_b: sites.site_b.spacing: found (6.0, 6.0, 6.0), allowed 2 numbers',
+    ),
+    ("--config.unseen=('site_f',)", 'site_f: '),
+  ],
+)
+def test_sites_that_do_not_fit_together(data, tmp_path, flag, message):
+  """Site f tests on the very files that site a trains on."""
+  folder = tmp_path / 'data'
+  shutil.copytree(data / 'smg', folder)
+  shutil.rmtree(folder / 'site_f')
+  (folder / 'site_f').mkdir()
+  for name in ('images', 'labels'):
+    (folder / 'site_f' / name).symlink_to(folder / 'site_a' / name)
+  done = _check(
+    'smg', folder, tmp_path / 'out', '--config.data.synthetic=False', flag
+  )
+  assert done.returncode == 2, done.stderr
+  (line,) = done.stderr.strip().splitlines()
+  assert line.startswith(f'error: {message}')
+  assert 'allowed' in line
+
+
+@pytest.mark.parametrize(
+  ('name', 'shape'), [('smg', (17, 16)), ('samcl', (17, 16, 16))]
+)
+def test_a_config_that_would_be_refused(data, tmp_path, name, shape):
+  flag = f'--config.data.shape={shape}'
+  done = _check(name, data / name, tmp_path / 'out', flag)
+  assert done.returncode == 2
+  assert f'config.data.shape: found {shape}' in done.stderr
+
+
 def test_missing_images_of_a_task(data, tmp_path):
   shutil.copytree(data / 'samcl', tmp_path / 'data')
   images = sorted((tmp_path / 'data' / 'lung_ct' / 'images').glob('train*'))

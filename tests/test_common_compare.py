@@ -1,8 +1,9 @@
 """The table of finished runs."""
 
+import numpy as np
 import pytest
 
-from common import compare, comparison, run_files
+from common import compare, comparison, run_files, scores
 from tests import binaries
 
 
@@ -14,10 +15,12 @@ def _run(
     'method': method,
     'stream': list(stream),
     'unseen': ['c'],
-    'summary': {'dice': {'ACC': acc, 'BWT': -0.25, 'unseen': None}},
   }
   config = {'method': method, 'seed': seed, 'rule': config}
-  return run_files.Run(config, results, {}, list(log), {})
+  matrix = np.array([[acc + 0.25, 0.0, np.nan], [acc, acc, np.nan]])
+  start, sites = np.full(3, np.nan), (*stream, 'c')
+  dice = scores.Scores('dice', '1', True, matrix, start, sites, 2)
+  return run_files.Run(config, results, {'dice': dice}, list(log), {})
 
 
 def test_mean_and_sample_deviation_best_method_first():

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -211,6 +212,34 @@ def test_a_folder_that_is_named_twice_is_read_once(tmp_path):
   run_folders.write(tmp_path / 'runs' / '1')
   (study,), left_out = grouping.find([tmp_path, tmp_path / 'runs'])
   assert len(study.rows[0].runs) == 1 and not left_out
+
+
+def test_summaries_are_what_the_matrix_says(tmp_path):
+  """Whatever results.json claims of them."""
+  folder = run_folders.write(tmp_path / 'er', 'er', score=0.5)
+  path = folder / 'results.json'
+  results = json.loads(path.read_text())
+  results['summary']['dice']['ACC'] = 0.875
+  path.write_text(json.dumps(results))
+  (study,), _ = _find(tmp_path)
+  np.testing.assert_allclose(study.rows[0].summary('dice', 'ACC'), [0.5])
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+  run_folders.write(tmp_path / 'er', 'er')
+  (tmp_path / 'locked').mkdir()
+  scan = os.scandir
+
+  def refuse(path):
+    if str(path).endswith('locked'):
+      raise PermissionError(13, 'Permission denied', str(path))
+    return scan(path)
+
+  monkeypatch.setattr(os, 'scandir', refuse)
+  _, left_out = _find(tmp_path)
+  assert left_out == [
+    f'{tmp_path / "locked"}: cannot be read (Permission denied)'
+  ]
 
 
 def test_links_are_followed_and_end(tmp_path):

@@ -1,10 +1,11 @@
+import fcntl
 import pathlib
 import subprocess
 import sys
 
 import pytest
 
-from common import errors, files
+from common import errors, files, metric_log
 
 
 def test_text_is_whole_or_absent(tmp_path, monkeypatch):
@@ -45,6 +46,26 @@ def test_a_lock_is_held_by_one_process_and_goes_with_it(tmp_path):
   holder.communicate()
   with files.locked(tmp_path):
     pass
+
+
+def test_a_folder_that_cannot_be_locked_is_refused(tmp_path, monkeypatch):
+  def refuse(*_):
+    raise OSError(37, 'No locks available')
+
+  monkeypatch.setattr(fcntl, 'flock', refuse)
+  with (
+    pytest.raises(errors.InputError, match=r'be locked \(No locks available\)'),
+    files.locked(tmp_path),
+  ):
+    pass
+
+
+def test_a_log_on_a_full_disk_is_named(tmp_path):
+  log = metric_log.MetricLog(tmp_path / 'metrics.jsonl')
+  (tmp_path / 'metrics.jsonl').unlink()
+  (tmp_path / 'metrics.jsonl').symlink_to('/dev/full')
+  with pytest.raises(errors.InputError, match=r'jsonl: not written \(No space'):
+    log.write(stage=1, site='a', step=0, split='train', metrics={'x': 1.0})
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):

@@ -181,7 +181,15 @@ def test_a_finished_run_of_another_config_is_not_taken_for_done(tmp_path):
   assert run.name == f'smg_tiny/{asked.method}-o0-s{asked.seed}'
   claim.take(run.folder, asked)
   (run.folder / 'results.json').write_text('x')
+  moved = '--config.data.folder=/elsewhere'
+  claimed = app.read_config([*run.command[3:-1], moved, run.command[-1]])
+  (run.folder / 'config.json').unlink()
+  claim.take(run.folder, claimed)
   assert sweep.main(config, tmp_path) == 0
+  (run.folder / 'results.json').unlink()
+  with pytest.raises(errors.InputError, match=r'config\.data\.folder: found'):
+    sweep.main(config, tmp_path)
+  (run.folder / 'results.json').write_text('x')
   other = json.loads((run.folder / 'config.json').read_text())
   other['optim']['lr'] *= 2
   (run.folder / 'config.json').write_text(json.dumps(other))

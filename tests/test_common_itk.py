@@ -35,8 +35,13 @@ def test_volumes_of_other_formats(nifti, tmp_path, name):
   _assert_same(volumes.load_volume(tmp_path / name), volumes.load_volume(nifti))
 
 
-def _write_series(folder: pathlib.Path, image: sitk.Image, uid: str) -> None:
-  """A file for each slice, as a scanner leaves them."""
+def _write_series(
+  folder: pathlib.Path, image: sitk.Image, uid: str, *, tilt: float = 0.0
+) -> None:
+  """A file for each slice, as a scanner leaves them.
+
+  `tilt`: by how many mm each lies further along their columns.
+  """
   folder.mkdir(parents=True, exist_ok=True)
   before = locale.setlocale(locale.LC_ALL)
   writer = sitk.ImageFileWriter()
@@ -46,6 +51,7 @@ def _write_series(folder: pathlib.Path, image: sitk.Image, uid: str) -> None:
   for z in range(image.GetDepth()):
     piece = image[:, :, z]
     place = image.TransformIndexToPhysicalPoint((0, 0, z))
+    place = np.add(place, z * tilt * direction[:, 1])
     for key, value in {
       '0008|0060': 'MR',
       '0020|000e': uid,
@@ -84,6 +90,14 @@ def test_a_series_with_a_gap(nifti, tmp_path):
   )
   files[3].unlink()
   with pytest.raises(errors.InputError, match=r'slices 4\.00 to 8\.00 mm'):
+    volumes.load_volume(tmp_path)
+
+
+@pytest.mark.parametrize('tilt', [0.5, -1.5])
+def test_a_tilted_gantry(nifti, tmp_path, tilt):
+  image = sitk.ReadImage(str(nifti))
+  _write_series(tmp_path, image, '1.2.3.4', tilt=tilt)
+  with pytest.raises(errors.InputError, match='found the last slice at'):
     volumes.load_volume(tmp_path)
 
 

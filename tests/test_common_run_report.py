@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from common import errors, figures, run_report, training_figure
+from common import continual, errors, figures, run_report, training_figure
 from common import scores as scores_lib
 
 RESULTS = {
@@ -106,6 +106,23 @@ def test_page_shows_the_numbers_of_the_files(workdir: pathlib.Path):
   summary, final = rows['tre, mm *']
   assert summary == [f'{minus}3.250', dash, dash, dash, '6.000', dash]
   assert final == [f'{dash} ({dash})', '3.250 (12.50)', f'{dash} ({dash})']
+
+
+@pytest.mark.parametrize(
+  ('method', 'absent'),
+  [
+    ('joint', {'BWT', 'BWTR', 'forgetting', 'FWT'}),
+    ('independent', {'BWT', 'BWTR', 'forgetting', 'FWT', 'unseen'}),
+  ],
+)
+def test_a_page_leaves_out_what_a_method_has_not(workdir, method, absent):
+  path = workdir / 'results.json'
+  path.write_text(json.dumps(RESULTS | {'method': method}))
+  run_report.write_report(workdir)
+  text = (workdir / 'report.html').read_text()
+  heads = set(re.findall(r'<th[^>]*>([A-Za-z]+)</th>', text.split('<h2>')[1]))
+  assert 'ACC' in heads and not heads & absent
+  assert {*continual.NAMES} - heads == absent
 
 
 def test_page_needs_nothing_else(workdir: pathlib.Path):

@@ -324,6 +324,22 @@ def test_a_loss_that_is_not_finite_names_site_and_step(tmp_path):
   assert all(np.isfinite(leaf).all() for leaf in _leaves(state.params))
 
 
+class _Diverging(toy_problem.Mean):
+  """A generator whose loss is not a number."""
+
+  def step(self, state, batch, key, stage):
+    state, _ = super().step(state, batch, key, stage)
+    return state, {'generator/loss/total': jnp.nan}
+
+
+def test_a_generator_that_diverges_names_its_own_rate(tmp_path):
+  problem = _Three()
+  problem.generator = _Diverging()
+  plan = dataclasses.replace(PLAN, num_steps=(3, 3, 3))
+  with pytest.raises(errors.InputError, match=r'config\.diffusion\.lr'):
+    _stream(tmp_path, 'smg', problem=problem, plan=plan).run()
+
+
 def test_the_memory_holds_cases_of_past_sites(tmp_path):
   state, _ = _stream(tmp_path).run()
   assert int(state.memory.num_seen) == 26

@@ -1,5 +1,6 @@
 """NIfTI files in, NIfTI files out; and what is refused."""
 
+import gzip
 import pathlib
 
 import nibabel as nib
@@ -245,6 +246,19 @@ def test_a_damaged_gzip(tmp_path: pathlib.Path) -> None:
   content[len(content) // 2 + 1] ^= 0xFF
   path.write_bytes(bytes(content))
   _refused(path)
+
+
+@pytest.mark.parametrize('level', [0, 6])
+def test_a_damaged_gzip_that_still_decodes(tmp_path, level) -> None:
+  """A value that changed, and the checksum at the end that tells."""
+  plain = _write(tmp_path / 'a.nii', np.arange(729.0).reshape(9, 9, 9))
+  content = plain.read_bytes()
+  path = tmp_path / 'a.nii.gz'
+  path.write_bytes(gzip.compress(content, level))
+  volumes.load_volume(path)
+  packed = gzip.compress(content[:-1] + b'\x7f', level)
+  path.write_bytes(packed[:-8] + path.read_bytes()[-8:])
+  _refused(path, 'CRC check failed')
 
 
 def test_dimensions(tmp_path: pathlib.Path) -> None:

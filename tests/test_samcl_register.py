@@ -477,6 +477,7 @@ def _list(tmp_path, text: str) -> list[pair_jobs.Job]:
   [
     ('fixed,moving,fixed_masks\na.nii,b.nii,m.nii\n', "column 'fixed_masks'"),
     ('fixed,moving,fixed_index\na.nii,b.nii,last\n', 'row 1: fixed_index'),
+    ('fixed,moving\na.nii,b.nii\nc.nii,\n', 'row 2: moving: found nothing'),
     ('name,fixed,moving\n..,a.nii,b.nii\n', "found the name '..'"),
     ('name,fixed,moving\nx/y,a.nii,b.nii\n', "found the name 'x/y'"),
     ('name,fixed,moving\nx,a.nii,b.nii\nx,c.nii,b.nii\n', 'row 2: found'),
@@ -532,6 +533,48 @@ def test_what_else_goes_wrong_costs_one_pair(network, tmp_path, monkeypatch):
   out = tmp_path / 'out'
   assert pair_jobs.execute_all(jobs, network, pair_jobs.Settings(), out) == 1
   assert [path.parent.name for path in out.glob('*/summary.json')] == ['b']
+
+
+def test_results_of_an_earlier_pair_go(network, tmp_path):
+  fixed, moving, label = _pair(tmp_path)
+  out = tmp_path / 'out'
+  full = {'moving_label': str(label)}
+  for extras, settings, more in (
+    (full, pair_jobs.Settings(itk=True), True),
+    ({}, pair_jobs.Settings(), False),
+  ):
+    job = pair_jobs.create(out, fixed, moving, extras)
+    pair_jobs.execute(job, network, settings)
+    for name in ('warped_label.nii.gz', 'displacement.h5'):
+      assert (out / name).exists() == more, name
+    assert (out / 'summary.json').exists()
+
+
+def test_where_nothing_overlaps_any_more_there_is_no_similarity(network):
+  """Masks that do before, by a single place that moves out of one of them."""
+  shape = network.shape
+  mask = np.zeros((2, 1, *shape), np.uint8)
+  mask[:, 0, 8, 8, 8] = 1
+  batch = {'landmark_weight': np.zeros((1, 1), np.float32)}
+  for number, side in enumerate(('fixed', 'moving')):
+    batch |= {
+      side: workdirs.blobs(shape, number)[None] / 300,
+      f'{side}_mask': mask[number],
+      f'{side}_label': np.zeros_like(mask[number]),
+      f'{side}_landmarks': np.zeros((1, 1, 3), np.float32),
+    }
+  velocity = np.zeros((1, *shape, 3), np.float32)
+  velocity[..., 0] = 4.0
+  before, after = network._fields(jnp.asarray(velocity), batch)['similarity']
+  assert 0 <= before <= 1 and np.isnan(after)
+
+
+def test_a_task_of_a_known_data_set_by_its_folder(tmp_path):
+  config = {'format': 'learn2reg', 'root': 'data/OASIS'}
+  spec = registrar._spec('brain', config, tmp_path)
+  known = registrar._spec('OASIS', {'format': 'learn2reg'}, tmp_path)
+  assert spec.axes == known.axes is not None
+  assert registrar._said(spec)['axes'] == spec.axes
 
 
 def test_an_input_is_never_overwritten(network, tmp_path):

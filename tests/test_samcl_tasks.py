@@ -42,6 +42,30 @@ def test_task_fields(root: pathlib.Path) -> None:
   assert task.max_landmarks == 2
 
 
+def test_a_task_that_is_only_scored_needs_no_pairs_to_train_on(
+  root: pathlib.Path,
+) -> None:
+  fields = task_files.task_fields(root)
+  (task,) = tasks.load_tasks([fields], shape=task_files.SHAPE, num_unseen=1)
+  assert (task.train, len(task.val)) == ((), 1)
+  (root / 'pairs.csv').write_text('fixed,moving,landmarks,split\nc,a,,val\n')
+  (task,) = tasks.load_tasks([fields], shape=task_files.SHAPE, num_unseen=1)
+  assert task.spacing == pytest.approx((1.0, 2.0, 1.5))
+  assert task.load('val', [0])['fixed'].shape == (1, *task_files.SHAPE)
+  with pytest.raises(errors.InputError, match='train pairs: found none'):
+    tasks.load_tasks([fields], shape=task_files.SHAPE)
+
+
+def test_landmark_files_are_read_once(root: pathlib.Path) -> None:
+  task = task_files.load_task(root)
+  first = task.load('train', [0])
+  (root / 'landmarks' / 'ab.csv').unlink()
+  again = task.load('train', [0])
+  np.testing.assert_array_equal(
+    again['fixed_landmarks'], first['fixed_landmarks']
+  )
+
+
 def test_batch_of_files_with_the_network_grid_is_exact(
   root: pathlib.Path,
 ) -> None:

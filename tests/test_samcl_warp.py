@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -145,6 +146,23 @@ def test_there_and_back(folder, tmp_path):
   )
   back = points.load(tmp_path / 'back' / 'marks.csv').positions
   np.testing.assert_allclose(back, POINTS, atol=0.1)
+
+
+def test_landmarks_move_alike_whatever_grid_images_come_to(folder, tmp_path):
+  """A grid as small as one corner of the field, far from most landmarks."""
+  field = volumes.load_displacement(folder / 'first.nii.gz')
+  small = grids.Grid((2, 2, 2), field.affine)
+  like = workdirs.save(
+    tmp_path / 'like.nii.gz', np.arange(8.0).reshape(2, 2, 2), small.affine
+  )
+  found = []
+  for name, options in (('plain', {}), ('small', {'like': str(like)})):
+    _warp(folder, tmp_path / name, 'first.nii.gz', 'marks.csv', **options)
+    found.append(points.load(tmp_path / name / 'marks.csv').positions)
+  assert np.linalg.norm(found[0] - POINTS, axis=-1).min() > 0.5
+  np.testing.assert_allclose(*found, atol=1e-6)
+  _warp(folder, tmp_path / 'i', 'first.nii.gz', 'image.nii.gz', like=str(like))
+  assert nib.load(tmp_path / 'i' / 'image.nii.gz').shape == (2, 2, 2)
 
 
 def test_the_inverse_field_lies_on_the_grid_that_is_named(folder, tmp_path):

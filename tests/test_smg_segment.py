@@ -1,6 +1,7 @@
 """Segmenting images of any geometry, and what is refused."""
 
 import csv
+import json
 import pathlib
 
 import nibabel as nib
@@ -216,6 +217,75 @@ def test_sites_that_are_prepared_differently_must_be_named(tmp_path):
   assert np.abs(a - b).max() > 0.05
 
 
+def _edited(tmp_path, edit, **fields) -> segmenter.Segmenter:
+  """The network of a run whose config.json says something else."""
+  workdir = workdirs.write_segmentation(tmp_path / 'edited', **fields)
+  path = workdir / 'config.json'
+  config = json.loads(path.read_text())
+  edit(config)
+  path.write_text(json.dumps(config))
+  return segmenter.Segmenter.load(workdir)
+
+
+def test_classes_are_told_in_any_order(network, tmp_path):
+  def edit(config):
+    config['data']['classes'] = [2, 1]
+
+  other, path = _edited(tmp_path, edit), _image(tmp_path)
+  assert other.classes == network.classes == (1, 2)
+  expected = network.segment(path).label.data
+  assert len(np.unique(expected)) == 3
+  np.testing.assert_array_equal(other.segment(path).label.data, expected)
+
+
+def test_sites_with_masks_and_sites_that_were_not_used(network, tmp_path):
+  def edit(config):
+    config['sites']['site_a'] |= {'masks': '.', 'mask_suffix': '_region'}
+    config['sites']['site_f'] = {'format': 'png', 'typo': 3}
+
+  path = _image(tmp_path)
+  found = _edited(tmp_path, edit).segment(path)
+  np.testing.assert_array_equal(
+    found.label.data, network.segment(path).label.data
+  )
+
+
+@pytest.mark.parametrize(
+  ('values', 'background', 'told'),
+  [([[7, 1]], 0, 7), ([[255, 0], [0, 1]], 255, 0)],
+)
+def test_a_class_that_a_site_does_not_tell(
+  network, tmp_path, values, background, told
+):
+  def edit(config):
+    config['sites']['site_b']['label_values'] = values
+
+  path = _image(tmp_path)
+  expected = network.segment(path).label.data
+  found = _edited(tmp_path, edit).segment(path, site='site_b')
+  assert found.values == (told,)
+  np.testing.assert_array_equal(
+    found.label.data, np.where(expected == 1, told, background)
+  )
+
+
+def test_volumes_of_a_tilted_scan(network, tmp_path):
+  """Sheared axes: the volume of a voxel is not the product of its sides."""
+  tilted = AFFINE.copy()
+  tilted[1, 2] = 2.4
+  data = workdirs.blobs(SHAPE, 0)
+  paths = [
+    workdirs.save(tmp_path / f'{name}.nii', data, affine)
+    for name, affine in (('upright', AFFINE), ('tilted', tilted))
+  ]
+  image_jobs.execute(paths, network, image_jobs.Settings(), tmp_path / 'out')
+  with open(tmp_path / 'out' / 'volumes.csv', encoding='utf-8') as file:
+    rows = list(csv.DictReader(file))
+  assert {row['case'] for row in rows} == {'upright', 'tilted'}
+  for row in rows:
+    assert float(row['volume']) == pytest.approx(int(row['voxels']) * 0.12)
+
+
 def test_a_single_slice_and_a_volume_network(tmp_path):
   workdir = workdirs.write_segmentation(
     tmp_path / 'run',
@@ -229,8 +299,14 @@ def test_a_single_slice_and_a_volume_network(tmp_path):
   )
   data = workdirs.blobs((20, 18, 2), 0)[..., :1]
   path = workdirs.save(tmp_path / 'a.nii', data, AFFINE)
+  network = segmenter.Segmenter.load(workdir)
   with pytest.raises(errors.InputError, match='a single slice in a 3-D'):
-    segmenter.Segmenter.load(workdir).segment(path)
+    network.segment(path)
+  # A volume is not copied to fill a batch.
+  seen = []
+  network._predict = lambda params, images: seen.append(len(images)) or images
+  network.predict(np.zeros((1, 16, 16, 16, 1), np.float32))
+  assert seen == [1]
 
 
 @pytest.mark.parametrize(

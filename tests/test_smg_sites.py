@@ -69,7 +69,7 @@ def test_slices_of_a_volume_are_the_voxels_of_the_file(
     np.testing.assert_array_equal(in_p, p[:, :, 3])
     np.testing.assert_array_equal(in_q, q[::-1, ::-1, 1])
   image = _stored(root, 'images', 'q').astype(float)
-  low, high = np.percentile(image[image > 40], (0.5, 99.5))
+  low, high = np.percentile(image[image > image.min()], (0.5, 99.5))
   wanted = np.clip((image - low) / (high - low), 0, 1)[::-1, ::-1, 1]
   np.testing.assert_allclose(batch['image'][1, ..., 0], wanted, atol=1e-6)
 
@@ -207,6 +207,35 @@ def test_resampled_images_and_labels_keep_their_place(
   assert 0.4 < prepared.image.max() < 0.9
   volume = prepared.restore(prepared.label)
   np.testing.assert_array_equal(volume.data, 2 * (image > 0))
+
+
+def test_a_mask_does_not_scale_intensities(tmp_path: pathlib.Path) -> None:
+  """Whoever segments a new image has no mask for it."""
+  for n in range(3):
+    site_files.write_nifti(tmp_path, f'p{n}', n)
+  masked, plain = (
+    site_files.load_site(site_files.nifti_fields(tmp_path, **fields))
+    for fields in ({'masks': 'masks'}, {})
+  )
+  a, b = (site.prepared(site.train[0]) for site in (masked, plain))
+  assert not a.mask.all() and b.mask.all()
+  np.testing.assert_array_equal(a.image, b.image)
+
+
+def test_held_out_images_are_chosen_as_those_to_train_on(
+  tmp_path: pathlib.Path,
+) -> None:
+  for n in range(4):
+    _, label, _ = site_files.write_nifti(tmp_path, f'p{n}', n)
+    label[..., 1] = 0
+    site_files.save_nifti(tmp_path / 'labels' / f'p{n}.nii.gz', label)
+  for chosen, count in (('all', 5), ('labelled', 4)):
+    site = site_files.load_site(
+      site_files.nifti_fields(tmp_path, train_slices=chosen)
+    )
+    assert site.num_train() == count * len(site.train)
+    held_out = site.load_held_out()
+    assert held_out.shape == (count * len(site.test), *site_files.SHAPE[:2], 1)
 
 
 def test_a_png_keeps_rows_columns_and_colours(pngs: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -134,6 +135,64 @@ def test_evaluate_repeats_the_last_row(folder, whole):
   assert float(line.split()[1]) == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_finished_run_keeps_its_record(folder, whole):
+  before = (whole / 'results.json').read_bytes()
+  (whole / 'report.html').unlink()
+  out, _ = binaries.finish(_start(folder, whole))
+  assert out.splitlines()[-1].startswith('done: segmentation smg seed 0: dice/')
+  assert (whole / 'results.json').read_bytes() == before
+  assert (whole / 'report.html').stat().st_size > 1e5
+
+
+def test_evaluate_on_a_single_site(folder, whole):
+  """Whatever the generator is told for other stages does not matter."""
+  out, _ = binaries.finish(
+    _start(
+      folder,
+      whole,
+      "--config.stream=('site_e',)",
+      '--config.unseen=()',
+      '--config.diffusion.num_steps=(3,3)',
+      binary='evaluate',
+    )
+  )
+  assert [line.split()[0] for line in out.splitlines()][1:] == ['site_e']
+
+
+def test_audit_of_a_finished_run(folder, whole):
+  out, _ = binaries.finish(_start(folder, whole, binary='audit'))
+  found = json.loads((whole / 'privacy.json').read_text())
+  assert list(found) == ['site_a', 'site_b']
+  assert all(0 <= site['share_closer'] <= 1 for site in found.values())
+  assert len(out.splitlines()) == 2
+  assert (whole / 'figures' / 'privacy.png').stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+  ('flag', 'message'),
+  [
+    ("--config.stream=('site_b','site_a')", 'a run of another config'),
+    ('--config.method=smg_er', "found 'smg_er', allowed: smg"),
+  ],
+)
+def test_what_cannot_be_audited(folder, whole, flag, message):
+  process = _start(folder, whole, flag, binary='audit')
+  _, err = process.communicate(timeout=300)
+  assert process.returncode == 2 and message in err, err
+
+
+def test_a_run_that_has_not_ended_is_not_audited(folder, whole):
+  workdir = folder / 'begun'
+  shutil.copytree(whole, workdir)
+  shutil.rmtree(workdir / 'checkpoints' / 'step_12')
+  process = _start(folder, workdir, binary='audit')
+  _, err = process.communicate(timeout=300)
+  assert process.returncode == 2
+  assert (
+    'found one of step 10, allowed that of a finished run, of step 12' in err
+  )
+
+
 @pytest.mark.parametrize('method', ['samcl', 'smg_er'])
 def test_other_methods_learn_sites(folder, method):
   out, _ = binaries.finish(
@@ -167,6 +226,12 @@ def test_one_site_says_that_there_is_no_past(folder):
     ('--config.alignment.pseudo_domains=x', "pseudo_domains: found 'x'"),
     ('--config.appearance.noise=-1.0', 'appearance.noise: found -1.0'),
     ('--config.memory.num_kept=0', 'memory.num_kept: found 0, must be >= 1'),
+    (
+      '--config.diffusion.network.num_heads=3',
+      'num_heads: found 3, allowed: d',
+    ),
+    ('--config.diffusion.network.patch=0', 'patch: found 0, must be >= 1'),
+    ('--config.diffusion.drop_prompt=10.0', 'drop_prompt: found 10.0, must be'),
   ],
 )
 def test_bad_input_is_named_and_nothing_is_written(

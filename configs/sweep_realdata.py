@@ -39,4 +39,8 @@ def get_config() -> config_dict.ConfigDict:
   groups.registration = group(
     ('samcl', 'mer', 'er', 'joint', 'independent', 'sequential'), seeds=seeds
   )
+  # As many updates as samcl and mer make.
+  groups.registration_longer = group(
+    ('er', 'joint'), seeds=seeds, variants=('train.num_steps=(800,400,400)',)
+  )
   return config

@@ -41,7 +41,10 @@ _COLUMNS = {
   'unseen, Dice': ('dice', 'unseen', 1, 3),
   'lung landmarks, mm': ('tre', 'ACC', -1, 2),
   'BWT, Dice': ('dice', 'BWT', 1, 3),
+  'liver landmarks, mm': ('tre', 'ACC', -1, 2),
 }
+# Of a single task, at the end.
+_SITES = {'brain, Dice': 'brain_mr', 'hippocampus, Dice': 'hippocampus_mr'}
 _P_VALUES = 'p over runs, cases'
 _MINUS = '\N{MINUS SIGN}'
 _NONE = '\N{EN DASH}'
@@ -53,6 +56,7 @@ _NONE = '\N{EN DASH}'
     ('segmentation: site_a', '### Segmentation, every method\n'),
     ('segmentation: vanderbilt', '### Segmentation, real sites\n'),
     ('registration: abdomen', '### Registration\n'),
+    ('registration: brain', '### Registration, real tasks\n'),
   ),
 )
 def test_the_tables_of_the_readme(runs, problem, heading):
@@ -72,6 +76,8 @@ def test_the_tables_of_the_readme(runs, problem, heading):
         metric, summary, sign, places = _COLUMNS[title]
         _check(cell, sign * rows[method].summary(metric, summary), places)
         before = f'{metric} {summary}'
+      elif title in _SITES:
+        _check(cell, rows[method].site_scores('dice', _SITES[title]), 3)
       elif title == 'cases kept':
         assert cell == dict(known[method])[title]
       else:

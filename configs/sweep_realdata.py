@@ -3,7 +3,8 @@
     python -m common.sweep --config=configs/sweep_realdata.py --workdir=DIR \\
       --config.groups.hippocampus.flags=data.folder=HIPPOCAMPUS \\
       --config.groups.retina.flags=data.folder=RETINA \\
-      --config.groups.registration.flags=data.folder=REGISTRATION
+      --config.groups.registration.flags=data.folder=REGISTRATION \\
+      --config.groups.registration_longer.flags=data.folder=REGISTRATION
     python -m common.report DIR --out=DIR/report
 
 The heads of the base configs say what the folders hold.

@@ -51,11 +51,17 @@ def get_config() -> config_dict.ConfigDict:
     flags=_SINGLY,
   )
   # A step of samcl is four updates, of er and joint it is one.
-  longer = {'variants': ('train.num_steps=(320,)',)}
-  groups.longer = group(('er', 'joint'), **longer)
-  longer |= compared
-  groups.longer_samcl = group(('samcl',), **longer, flags=_SINGLY)
-  groups.longer_mer = group(('mer',), **longer, flags=_AS_AUTHORS)
+  longer = 'train.num_steps=(320,)'
+  groups.longer = group(('er', 'joint'), variants=(longer,))
+  groups.longer_samcl = group(
+    ('samcl',),
+    **compared,
+    variants=(longer, f'{longer} sam.rho=0.0'),
+    flags=_SINGLY,
+  )
+  groups.longer_mer = group(
+    ('mer',), **compared, variants=(longer,), flags=_AS_AUTHORS
+  )
   groups.alpha = group(
     ('smg_er',), variants=values('alignment.alpha', 0.0, 0.01, 0.1)
   )

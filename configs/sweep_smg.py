@@ -103,7 +103,7 @@ def get_config() -> config_dict.ConfigDict:
     ('smg',),
     variants=(
       'diffusion.sample_steps=16',
-      *values('diffusion.num_kept', 5, 10, 20, 48),
+      *values('diffusion.num_kept', 5, 10, 20, 48, 288),
     ),
   )
   groups.kept = group(

@@ -98,9 +98,9 @@ def test_a_folder_may_have_a_space_in_its_name():
   ('module', 'count'),
   [
     (sweep_tiny, 8),
-    (sweep_smg, 499),
-    (sweep_samcl, 222),
-    (sweep_realdata, 108),
+    (sweep_smg, 501),
+    (sweep_samcl, 237),
+    (sweep_realdata, 114),
   ],
 )
 def test_the_sweeps_that_come_with_it(module, count):

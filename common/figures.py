@@ -161,9 +161,12 @@ def case_boxes(
   """Every case as a point, boxes from five cases on, the median as a bar.
 
   `before` and `after` hold, for each site, one score per case of the untrained
-  network and after the last stage.
+  network and after the last stage. A site without any is not shown.
   """
-  num_sites = len(scores.sites)
+  groups = zip(before, after, strict=True)
+  shown = [site for site, pair in enumerate(groups) if any(map(len, pair))]
+  num_sites = len(shown)
+  num_stream = sum(site < scores.num_stream for site in shown)
   figure = mpl_figure.Figure(
     figsize=(max(5.0, 2.2 + 1.2 * num_sites), 3.6), layout='constrained'
   )
@@ -172,12 +175,12 @@ def case_boxes(
     (-0.2, before, GREY, 'untrained'),
     (0.2, after, PALETTE[0], 'after the last stage'),
   ):
-    for site, values in enumerate(groups):
-      _box(axes, site + shift, np.asarray(values), color)
+    for place, site in enumerate(shown):
+      _box(axes, place + shift, np.asarray(groups[site]), color)
     axes.plot([], [], 'o', color=color, label=label)
-  if num_sites > scores.num_stream:
-    axes.axvline(scores.num_stream - 0.5, color='#BBBBBB', linewidth=0.8)
-  names = _site_names(scores)
+  if num_sites > num_stream:
+    axes.axvline(num_stream - 0.5, color='#BBBBBB', linewidth=0.8)
+  names = [_site_names(scores)[site] for site in shown]
   axes.set_xticks(range(num_sites), names, rotation=_tilt(names))
   axes.set_xlim(-0.6, num_sites - 0.4)
   axes.set_ylabel(plain(scores.axis_label))

@@ -199,6 +199,16 @@ def _scores(higher_is_better: bool = True) -> scores_lib.Scores:
   )
 
 
+def test_sites_without_a_case_have_no_boxes():
+  none, some = np.array([]), np.array([1.0, 2.0])
+  figure = figures.case_boxes(_scores(), [none, none, some], [some, none, some])
+  (axes,) = figure.axes
+  names = [text.get_text() for text in axes.get_xticklabels()]
+  assert names[0] == 'north' and names[1].startswith('west') and len(names) == 2
+  (border,) = (x for x in axes.lines if x.get_color() == '#BBBBBB')
+  assert list(border.get_xdata()) == [0.5, 0.5]
+
+
 def test_heat_map_cells():
   axes = figures.heat_map(_scores()).axes[0]
   dash = '\N{EN DASH}'

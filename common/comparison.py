@@ -21,6 +21,8 @@ BOUNDS = ('joint', 'independent', 'untrained')
 # What a run was made with, as results.json has it.
 RECORDS = ('git', 'device', 'jax')
 _FOLDER = 'data.folder'
+# Relative and absolute differences of scores that another machine may make.
+_CLOSE = 0.05, 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +178,35 @@ def unequal_records(rows: Sequence[Row]) -> list[str]:
     if len(set().union(*found.values())) > 1:
       lines += _told(name, {n: ' and '.join(v) for n, v in found.items()})
   return lines
+
+
+def unequal_starts(rows: Sequence[Row]) -> list[str]:
+  """Runs whose untrained network has other scores than it has in others.
+
+  A network and a seed say what it is: such runs were scored by other rules,
+  whatever their configs say, or the network was drawn by another library.
+  """
+  first: dict[str, run_files.Run] = {}
+  lines = []
+  for run in (run for row in rows if row.stage for run in row.runs):
+    network = json.dumps([run.config.get('model'), run.config.get('seed')])
+    lines += _started_apart(run, first.setdefault(network, run))
+  return lines
+
+
+def _started_apart(run: run_files.Run, other: run_files.Run) -> list[str]:
+  """A line for the first score that is another, if there is one."""
+  for metric, scores in run.scores.items():
+    there = other.scores[metric]
+    wanted = dict(zip(there.sites, there.untrained, strict=True))
+    for site, value in zip(scores.sites, scores.untrained, strict=True):
+      if not np.isclose(value, wanted[site], *_CLOSE, equal_nan=True):
+        return [
+          f'{run.folder}: {metric} of {site} before training is {value:.3f}, '
+          f'in {other.folder}, of the same network and seed, {wanted[site]:.3f}: '
+          'not scored alike.'
+        ]
+  return []
 
 
 def _unequal(what: str, values: Mapping[str, str]) -> list[str]:

@@ -136,7 +136,8 @@ def _section(
       parts += map(_note, records)
     else:
       parts.append(_note(_NOTE))
-      parts += map(_note, study.unequal_fields() + records)
+      starts = comparison.unequal_starts(table.rows)
+      parts += map(_note, study.unequal_fields() + records + starts)
       for metric, scores in study.rows[0].runs[0].scores.items():
         parts.append(comparison_table.sites_html(table.rows, metric))
         parts.append(_note(_SITES.format(axis=scores.axis_label)))

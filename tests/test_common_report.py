@@ -246,6 +246,25 @@ def test_versions_that_are_mixed_alike_in_all_rows_are_named_too(tmp_path):
   assert line == 'Not the same for all runs: git (er, smg: abc and def).'
 
 
+def test_runs_that_were_scored_by_other_rules_are_named(tmp_path):
+  """The same untrained network cannot have two scores."""
+  for method, seed in (('er', 0), ('smg', 0), ('smg', 1)):
+    run_folders.write(tmp_path / f'{method}{seed}', method, seed=seed)
+  for name, start in (('smg0', 0.125), ('smg1', 0.25)):
+    path = tmp_path / name / 'results.json'
+    results = json.loads(path.read_text())
+    results['metrics']['dice']['untrained'] = [0.0, start, 0.0]
+    path.write_text(json.dumps(results))
+    run_folders.rescore(path.parent, results['metrics']['dice']['matrix'])
+  report.main([tmp_path], str(tmp_path / 'out'))
+  text = html.unescape((tmp_path / 'out' / 'report.html').read_text())
+  said = re.findall(r'>([^>]*not scored alike)', text)
+  assert said == [
+    f'{tmp_path}/smg0: dice of b before training is 0.125, in {tmp_path}/er0, '
+    'of the same network and seed, 0.000: not scored alike'
+  ]
+
+
 def test_a_report_does_not_replace_that_of_a_run(tmp_path):
   run = run_folders.write(tmp_path / 'run')
   with pytest.raises(errors.InputError, match=f'--out={run}: found a run'):

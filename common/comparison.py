@@ -203,8 +203,8 @@ def _started_apart(run: run_files.Run, other: run_files.Run) -> list[str]:
       if not np.isclose(value, wanted[site], *_CLOSE, equal_nan=True):
         return [
           f'{run.folder}: {metric} of {site} before training is {value:.3f}, '
-          f'in {other.folder}, of the same network and seed, {wanted[site]:.3f}: '
-          'not scored alike.'
+          f'in {other.folder}, of the same network and seed, '
+          f'{wanted[site]:.3f}: not scored alike.'
         ]
   return []
 

@@ -137,9 +137,6 @@ class Outcome:
     """
     like = self.fixed.scan.volume
     sides = (like, self.moving.scan.volume)
-    if transform:
-      for volume in sides:
-        itk.require_right_angles(folder, volume.grid)
     for name in reversed(FILES):
       (folder / name).unlink(missing_ok=True)
     for name, data in (

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from common import errors, files, tables
+from common import errors, files, itk, tables
 from samcl import outcome, registrar
 
 _SIDES = ('fixed', 'moving')
@@ -163,6 +163,9 @@ def execute(
     [*job.fixed.files, *job.moving.files],
   )
   fixed, moving = outcome.read(job.fixed, job.moving)
+  if settings.itk:
+    for scan in (fixed.scan, moving.scan):
+      itk.require_right_angles(scan.path, scan.volume.grid)
   found = network.register(
     fixed.scan,
     moving.scan,

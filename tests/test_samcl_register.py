@@ -616,7 +616,8 @@ def test_sheared_axes_and_a_transform(network, tmp_path):
     tmp_path / 'sheared.nii.gz', workdirs.blobs(SHAPE, 0), sheared
   )
   job = pair_jobs.create(tmp_path / 'out', fixed, moving, {})
-  with pytest.raises(errors.InputError, match='axes at right angles'):
+  message = r'sheared\.nii\.gz: affine: .* axes at right angles'
+  with pytest.raises(errors.InputError, match=message):
     pair_jobs.execute(job, network, pair_jobs.Settings(itk=True))
   assert not (tmp_path / 'out').exists()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
+import itertools
 import json
 from typing import Any
 
@@ -133,20 +134,22 @@ class Study:
     return sorted(rows, key=loss)
 
   def ablations(self) -> dict[tuple[str, str], list[Row]]:
-    """(method, fields) -> the usual row, then those that differ in them.
+    """(name of a row, fields) -> that row, then those that differ in them too.
 
-    The usual row with the orders and seeds alone that the others have too.
+    The row is a method as usual, or one that was changed already. It has the
+    orders and seeds alone that the others have too.
     """
-    plain = {row.method: row for row in self.rows if not row.variant}
+    by_name = {row.name: row for row in self.rows}
     found: dict[tuple[str, str], list[Row]] = {}
-    for row in self.rows:
-      fields = ' '.join(said.partition('=')[0] for said in row.variant)
-      if fields and row.method in plain:
-        found.setdefault((row.method, fields), []).append(row)
-    for (method, _), rows in found.items():
-      usual = plain[method].only(set().union(*(row.cells for row in rows)))
-      if usual.runs:
-        rows.insert(0, usual)
+    for base, row in itertools.product(self.rows, repeat=2):
+      if base.method == row.method and {*base.variant} < {*row.variant}:
+        more = [said for said in row.variant if said not in base.variant]
+        fields = ' '.join(said.partition('=')[0] for said in more)
+        found.setdefault((base.name, fields), []).append(row)
+    for (name, _), rows in found.items():
+      base = by_name[name].only(set().union(*(row.cells for row in rows)))
+      if base.runs:
+        rows.insert(0, base)
     return found
 
   def changed_alike(self) -> dict[tuple[str, ...], list[Row]]:

@@ -75,7 +75,7 @@ def _of_metric(
       'bars are standard deviations over runs. Up and right is better.'
       f'{others}',
     )
-  for (method, field), variants in study.ablations().items():
+  for (name, field), variants in study.ablations().items():
     shared = set.intersection(*(row.cells for row in variants))
     if not shared:
       continue
@@ -83,9 +83,9 @@ def _of_metric(
     drawn = comparison_summaries.ablation(alike, field, metric)
     if drawn is not None:
       yield (
-        f'ablation_{metric}_{method}_{field}',
+        f'ablation_{metric}_{name}_{field}',
         drawn,
-        f'{metric} of {method} over {field}; mean and standard deviation over '
+        f'{metric} of {name} over {field}; mean and standard deviation over '
         f'the orders and seeds that all have, {len(shared)}.',
       )
 

@@ -127,8 +127,8 @@ def create_all(study: comparison.Study, wanted: str = '') -> dict[str, Table]:
   names = [wanted] if wanted else _REFERENCES
   main = study.main_rows
   tables = {'': create(study, [*main, study.untrained], _chosen(main, names))}
-  for (method, fields), rows in study.ablations().items():
-    tables[f'{method}: {fields}'] = create(study, rows, rows[0])
+  for (name, fields), rows in study.ablations().items():
+    tables[f'{name}: {fields}'] = create(study, rows, rows[0])
   for variant, rows in study.changed_alike().items():
     tables[' '.join(variant)] = create(study, rows, _chosen(rows, names))
   return tables

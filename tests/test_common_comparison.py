@@ -56,6 +56,30 @@ def test_variants_are_named_by_what_is_not_usual(tmp_path):
   assert rows[0].name == 'er' and len(rows) == 3
 
 
+def test_what_was_changed_is_the_base_of_what_was_changed_further(tmp_path):
+  """With the seeds alone that both have."""
+  usual = {'alpha': 0.1, 'beta': 1}
+  for number, (seed, changed) in enumerate(
+    [
+      *((seed, {}) for seed in range(4)),
+      *((seed, {'beta': 2}) for seed in (0, 1)),
+      (1, {'beta': 2, 'alpha': 0.5}),
+    ]
+  ):
+    fields = usual | changed
+    run_folders.write(tmp_path / str(number), 'er', seed=seed, **fields)
+  (study,), _ = _find(tmp_path)
+  once, twice = 'er rule.beta=2', 'er rule.alpha=0.5 rule.beta=2'
+  assert {
+    place: [(row.name, len(row.runs)) for row in rows]
+    for place, rows in study.ablations().items()
+  } == {
+    ('er', 'rule.beta'): [('er', 2), (once, 2)],
+    ('er', 'rule.alpha rule.beta'): [('er', 1), (twice, 1)],
+    (once, 'rule.alpha'): [(once, 1), (twice, 1)],
+  }
+
+
 def test_what_several_methods_were_changed_in_alike(tmp_path):
   for method in ('er', 'joint', 'smg'):
     for seed in range(2):

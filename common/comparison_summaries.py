@@ -61,11 +61,13 @@ def ablation(
     )
   axes.set_xticks(range(len(names)), [figures.plain(name) for name in names])
   axes.set_xlim(-0.5, len(names) - 0.5)
-  axes.set_xlabel(figures.plain(f'{rows[0].method}: {field}'))
+  alike = set.intersection(*({*row.variant} for row in rows))
+  name = ' '.join([rows[0].method, *sorted(alike)])
+  axes.set_xlabel(figures.plain(f'{name}: {field}'))
   label = rows[0].runs[0].scores[metric].summary_label
   axes.set_ylabel(figures.plain(label))
   figures.tidy(axes)
-  axes.legend(frameon=False, fontsize=9)
+  figure.legend(loc='outside upper center', ncols=2, frameon=False)
   return figure
 
 

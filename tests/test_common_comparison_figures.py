@@ -44,6 +44,7 @@ def test_an_ablation_is_drawn_of_the_runs_that_all_have(sweep):
   means = np.array(figure.axes[0].lines[0].get_ydata(), float)
   np.testing.assert_allclose(means, [0.7, 0.75, 0.7])
   assert 'that all have, 1' in caption
+  assert figure.axes[0].get_xlabel() == 'smg: rule.alpha'
 
 
 def test_pictures_are_of_one_run_and_say_which_are_missing(sweep):

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from common import (
+  comparability,
   comparison,
   comparison_figures,
   comparison_table,
@@ -131,13 +132,15 @@ def _section(
       parts.append(_note(_TESTS.format(reference=table.reference.name)))
     elif wanted:
       parts.append(_note(f'No row of {wanted} here, so no tests.'))
-    records = comparison.unequal_records(table.rows)
+    records = comparability.unequal_records(table.rows)
     if name:
       parts += map(_note, records)
     else:
       parts.append(_note(_NOTE))
-      starts = comparison.unequal_starts(table.rows)
-      parts += map(_note, study.unequal_fields() + records + starts)
+      starts = comparability.unequal_starts(table.rows)
+      parts += map(
+        _note, comparability.unequal_fields(study) + records + starts
+      )
       for metric, scores in study.rows[0].runs[0].scores.items():
         parts.append(comparison_table.sites_html(table.rows, metric))
         parts.append(_note(_SITES.format(axis=scores.axis_label)))

@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from common import (
-  comparison,
+  comparability,
   comparison_table,
   errors,
   grouping,
@@ -242,7 +242,7 @@ def test_versions_that_are_mixed_alike_in_all_rows_are_named_too(tmp_path):
         json.dumps(json.loads(path.read_text()) | {'git': commit})
       )
   (study,), _ = grouping.find([tmp_path])
-  (line,) = comparison.unequal_records(study.rows)[:1]
+  (line,) = comparability.unequal_records(study.rows)[:1]
   assert line == 'Not the same for all runs: git (er, smg: abc and def).'
 
 

@@ -236,6 +236,9 @@ def test_held_out_images_are_chosen_as_those_to_train_on(
     assert site.num_train() == count * len(site.train)
     held_out = site.load_held_out()
     assert held_out.shape == (count * len(site.test), *site_files.SHAPE[:2], 1)
+    kept = [n for n in range(5) if chosen == 'all' or n != 1]
+    whole = [site.prepared(case).image[kept] for case in site.test]
+    np.testing.assert_array_equal(held_out, np.concatenate(whole))
 
 
 def test_a_png_keeps_rows_columns_and_colours(pngs: pathlib.Path) -> None:

@@ -1,0 +1,75 @@
+"""What is not the same for all runs of a comparison: fields, code, scoring."""
+
+from collections.abc import Mapping, Sequence
+import json
+
+import numpy as np
+
+from common import comparison, ownership, run_files
+
+_FOLDER = 'data.folder'
+# Relative and absolute differences of scores that another machine may make.
+_CLOSE = 0.05, 0.01
+
+
+def unequal_fields(study: comparison.Study) -> list[str]:
+  """Where main rows differ, fields aside that one method alone reads."""
+  by_row = {
+    row.name: comparison.flatten(row.runs[0].config) for row in study.main_rows
+  }
+  lines = []
+  for field in sorted(set().union(*by_row.values())):
+    if field in (*comparison.IDLE, *comparison.FREE) or ownership.owner(field):
+      continue
+    values = {n: json.dumps(c.get(field)) for n, c in by_row.items()}
+    if len(set(values.values())) > 1:
+      lines += _told(field, values)
+  return lines
+
+
+def unequal_records(rows: Sequence[comparison.Row]) -> list[str]:
+  """Where runs were not made with the same code, machine or files."""
+  lines = []
+  for name in (*comparison.RECORDS, _FOLDER):
+    found = {row.name: row.recorded(name) for row in rows if row.stage}
+    if len(set().union(*found.values())) > 1:
+      lines += _told(name, {n: ' and '.join(v) for n, v in found.items()})
+  return lines
+
+
+def unequal_starts(rows: Sequence[comparison.Row]) -> list[str]:
+  """Runs whose untrained network has other scores than it has in others.
+
+  A network and a seed say what it is: such runs were scored by other rules,
+  whatever their configs say, or the network was drawn by another library.
+  """
+  first: dict[str, run_files.Run] = {}
+  lines = []
+  for run in (run for row in rows if row.stage for run in row.runs):
+    network = json.dumps([run.config.get('model'), run.config.get('seed')])
+    lines += _started_apart(run, first.setdefault(network, run))
+  return lines
+
+
+def _started_apart(run: run_files.Run, other: run_files.Run) -> list[str]:
+  """A line for the first score that is another, if there is one."""
+  for metric, scores in run.scores.items():
+    there = other.scores[metric]
+    wanted = dict(zip(there.sites, there.untrained, strict=True))
+    for site, value in zip(scores.sites, scores.untrained, strict=True):
+      if not np.isclose(value, wanted[site], *_CLOSE, equal_nan=True):
+        return [
+          f'{run.folder}: {metric} of {site} before training is {value:.3f}, '
+          f'in {other.folder}, of the same network and seed, '
+          f'{wanted[site]:.3f}: not scored alike.'
+        ]
+  return []
+
+
+def _told(what: str, values: Mapping[str, str]) -> list[str]:
+  """A line that says which rows have which value."""
+  names: dict[str, list[str]] = {}
+  for name, value in values.items():
+    names.setdefault(value, []).append(name)
+  said = '; '.join(f'{", ".join(n)}: {v}' for v, n in names.items())
+  return [f'Not the same for all runs: {what} ({said}).']

@@ -1,86 +1,20 @@
-"""The registration loss of SAMCL: how a velocity deforms, and what it costs.
+"""The registration loss of SAMCL: what a predicted velocity costs.
 
 Section 2 of Wang et al., arXiv 2406.17575. The batch is the flat dictionary of
 registration pairs; see `make_objective`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from common import losses, spatial
 from common import train_state as ts
+from samcl import transform as transform_lib
 
 Batch = Mapping[str, jax.Array]
 SampleFn = Callable[[jax.Array], jax.Array]
-
-OUTPUTS = ('velocity', 'displacement')
-# Keywords of `deform` and of `make_objective` that have to be the same.
-TRANSFORM = ('symmetric', 'output', 'num_squarings')
-
-
-class Deformation(NamedTuple):
-  """Fields (b, *s, d) in voxels; the mask is (b, *s) bool without gradient.
-
-  `half` pulls the moving image and `half_inverse` the fixed image to where
-  they are compared; `displacement` pulls the moving image to the fixed one.
-  One-sided deformations have `half = displacement`, `half_inverse = 0`.
-  """
-
-  half: jax.Array
-  half_inverse: jax.Array
-  displacement: jax.Array
-  mask: jax.Array
-
-
-def deform(
-  velocity: jax.Array,
-  batch: Batch,
-  *,
-  output: str = 'velocity',
-  symmetric: bool = True,
-  num_squarings: int = 7,
-) -> Deformation:
-  """Turns what the network predicts into displacements and their mask.
-
-  Args:
-    velocity: (b, *s, d), voxels; the prediction of the network.
-    batch: `fixed_mask` and `moving_mask`, (b, *s).
-    output: 'velocity' integrates the prediction, 'displacement' takes it as
-      the (one-sided) displacement itself.
-    symmetric: images meet half way, `half = exp(v)`, `half_inverse = exp(-v)`,
-      `displacement = half o half`; else `displacement = exp(v)`.
-    num_squarings: of the exponential.
-
-  Raises:
-    ValueError: for another `output`.
-  """
-  if output not in OUTPUTS:
-    raise ValueError(f'output is {output!r}, allowed: {OUTPUTS}')
-  if is_one_sided(output, symmetric):
-    field = velocity
-    if output == 'velocity':
-      field = spatial.exponentiate(velocity, num_squarings)
-    mask = _moved_mask(batch['moving_mask'], field) & (batch['fixed_mask'] > 0)
-    return Deformation(field, jnp.zeros_like(field), field, mask)
-  both = jnp.concatenate([velocity, -velocity])
-  half, half_inverse = jnp.split(spatial.exponentiate(both, num_squarings), 2)
-  mask = _moved_mask(batch['moving_mask'], half)
-  mask = mask & _moved_mask(batch['fixed_mask'], half_inverse)
-  return Deformation(half, half_inverse, spatial.compose(half, half), mask)
-
-
-def is_one_sided(output: str, symmetric: bool) -> bool:
-  """Whether only the moving image is warped."""
-  return output == 'displacement' or not symmetric
-
-
-def _moved_mask(mask: jax.Array, displacement: jax.Array) -> jax.Array:
-  displacement = jax.lax.stop_gradient(displacement)
-  moved = spatial.warp(mask[..., None], displacement, order=0)[..., 0]
-  return (moved > 0) & spatial.inside(displacement)
 
 
 def landmark_distance(
@@ -125,14 +59,12 @@ def _root_mean_square(distance: jax.Array, weight: jax.Array) -> jax.Array:
 
 
 def make_objective(
+  transform: transform_lib.Transform = transform_lib.SYMMETRIC,
   *,
   num_classes: int,
   ncc_window: int = 3,
   image_sigma: float = 0.0,
   label_sigma: float = 1.0,
-  num_squarings: int = 7,
-  output: str = 'velocity',
-  symmetric: bool = True,
   landmark_refinement: int = 1,
   ncc_weight: float = 1.0,
   dice_weight: float = 1.0,
@@ -148,15 +80,13 @@ def make_objective(
   (zeros in both) the Dice term is 0, without landmarks the landmark term.
 
   Args:
+    transform: how the velocity deforms.
     num_classes: labels 0 .. num_classes - 1 can occur in any batch.
     ncc_window: edge length of the correlation window, voxels.
     image_sigma: smoothing of the images that are compared, voxels; the network
       sees them sharp. Where voxels are coarse, a warp by half a voxel raises
       the correlation because it blurs; of blurred images it hardly does.
     label_sigma: smoothing of the one-hot labels, voxels.
-    num_squarings: see `deform`.
-    output: see `deform`.
-    symmetric: see `deform`.
     landmark_refinement: see `landmark_distance`.
     ncc_weight: of the local correlation of the unmasked images in the mask.
     dice_weight: of the Dice loss, averaged over the classes up to the largest
@@ -165,32 +95,25 @@ def make_objective(
     membrane_weight: of the membrane energy of the prediction.
     bending_weight: of the bending energy of the prediction.
   """
-  one_sided = is_one_sided(output, symmetric)
 
   def objective(
     velocity: jax.Array, batch: Batch
   ) -> tuple[jax.Array, ts.Metrics]:
-    deformation = deform(
-      velocity,
-      batch,
-      output=output,
-      symmetric=symmetric,
-      num_squarings=num_squarings,
-    )
+    deformation = transform.deform(velocity, batch)
     fixed, moving = (
       _compared(
         batch, name, num_classes, image_sigma, label_sigma, velocity.dtype
       )
       for name in ('fixed', 'moving')
     )
-    if not one_sided:
+    if not transform.one_sided:
       fixed = spatial.warp(fixed, deformation.half_inverse)
     moving = spatial.warp(moving, deformation.half)
     ncc = losses.local_ncc(
       fixed[..., 0], moving[..., 0], deformation.mask, window=ncc_window
     )
     distance = landmark_distance(
-      _sampler(deformation.half, one_sided),
+      _sampler(deformation.half, transform.one_sided),
       velocity.shape[1:-1],
       batch['fixed_landmarks'].astype(velocity.dtype),
       batch['moving_landmarks'],

@@ -1,7 +1,6 @@
 """Registration as a problem of the stream loop."""
 
 from collections.abc import Sequence
-import functools
 import pathlib
 
 import jax
@@ -15,6 +14,7 @@ from common import train_state as ts
 from samcl import figures, lku_net, losses
 from samcl import native as native_lib
 from samcl import tasks as tasks_lib
+from samcl import transform as transform_lib
 
 METRICS = (
   'dice',
@@ -39,7 +39,7 @@ class Registration:
     scores: metrics to compute, among `METRICS`.
     native: score labels on the grid of the fixed image instead of the
       network's.
-    symmetric, output, num_squarings: see `losses.deform`.
+    transform: how a velocity deforms.
     loss: weights of its terms, and other keywords of `losses.make_objective`.
   """
 
@@ -56,9 +56,7 @@ class Registration:
     network: lku_net.LKUNet,
     scores: Sequence[str] = METRICS,
     native: bool = False,
-    symmetric: bool = True,
-    output: str = 'velocity',
-    num_squarings: int = 7,
+    transform: transform_lib.Transform = transform_lib.SYMMETRIC,
     **loss: float,
   ):
     num_stream = len(tasks) - num_unseen
@@ -67,17 +65,12 @@ class Registration:
     self.stream = tuple(task.name for task in tasks[:num_stream])
     self.unseen = tuple(task.name for task in tasks[num_stream:])
     self.metrics = {name: metrics_lib.METRICS[name] for name in scores}
-    transform = {
-      'symmetric': symmetric,
-      'output': output,
-      'num_squarings': num_squarings,
-    }
     largest = max((max(task.labels, default=1) for task in tasks), default=1)
     self.objective = losses.make_objective(
-      num_classes=largest + 1, **transform, **loss
+      transform, num_classes=largest + 1, **loss
     )
     self.loss = problem_lib.make_loss(self.output, self.objective)
-    self._deform = functools.partial(losses.deform, **transform)
+    self._transform = transform
     self.register = jax.jit(self._register)
     self._create_params = problem_lib.make_create_params(network)
 
@@ -148,7 +141,7 @@ class Registration:
   def _register(self, params: ts.Params, batch: ts.Batch) -> dict:
     """Displacement, warped image and label, Jacobian of a batch of pairs."""
     velocity = self.output(params, batch)
-    displacement = self._deform(velocity, batch).displacement
+    displacement = self._transform.deform(velocity, batch).displacement
     label = batch['moving_label'][..., None].astype(velocity.dtype)
     return {
       'displacement': displacement,

@@ -24,11 +24,11 @@ from common import (
   displacements,
   errors,
   grids,
-  spatial,
   trained,
 )
 from common import train_state as ts
 from samcl import learn2reg, lku_net, losses, placement, scans, specs
+from samcl import transform as transform_lib
 
 _REFINEMENT_RATE = 0.1  # voxels, Adam
 # Without labels to hold it a single pair is fitted to its noise: smoothness
@@ -66,7 +66,7 @@ class Registrar:
     network: (b, *s, 2) images -> (b, *s, 3), see `lku_net`.
     params: of the network.
     shape: of its grid.
-    transform: keywords of `losses.deform`.
+    transform: how what the network says deforms.
     energy: further keywords of `losses.make_objective`.
     tasks: how the images of each task are prepared.
   """
@@ -77,18 +77,13 @@ class Registrar:
     params: ts.Params,
     *,
     shape: tuple[int, int, int],
-    transform: Mapping[str, Any],
+    transform: transform_lib.Transform,
     energy: Mapping[str, Any],
     tasks: Mapping[str, specs.Spec],
   ):
     self._network, self._params = network, jax.device_put(params)
     self.shape, self.tasks = shape, dict(tasks)
-    self._output = transform['output']
-    self._one_sided = losses.is_one_sided(
-      transform['output'], transform['symmetric']
-    )
-    self._num_squarings = transform['num_squarings']
-    self._deform = functools.partial(losses.deform, **transform)
+    self._transform = transform
     # Labels and landmarks, where somebody has them, are kept for judging.
     alone = {'dice_weight': 0.0, 'landmark_weight': 0.0}
     stiff = {
@@ -97,7 +92,7 @@ class Registrar:
     }
     self._cost, self._similarity = (
       losses.make_objective(
-        num_classes=1, **transform, **{**energy, **alone, **fields}
+        transform, num_classes=1, **{**energy, **alone, **fields}
       )
       for fields in (stiff, {'ncc_weight': 1.0})
     )
@@ -115,12 +110,12 @@ class Registrar:
     """
     found = trained.load(workdir, 'tasks')
     fields = dict(found.config['model'])
-    transform = {name: fields.pop(name) for name in losses.TRANSFORM}
+    transform = {name: fields.pop(name) for name in transform_lib.FIELDS}
     return cls(
       lku_net.create(**fields),
       found.params,
       shape=tuple(found.config['data']['shape']),
-      transform=transform,
+      transform=transform_lib.Transform(**transform),
       energy=found.config['loss'],
       tasks={
         name: _spec(name, spec, workdir)
@@ -238,15 +233,8 @@ class Registrar:
 
   def _both_ways(self, velocity, batch):
     """Displacement and inverse, (b, *s, 3), voxels."""
-    deformation = self._deform(velocity, batch)
-    if self._output == 'displacement':
-      back = -velocity
-    elif self._one_sided:
-      back = spatial.exponentiate(-velocity, self._num_squarings)
-    else:
-      half = deformation.half_inverse
-      back = spatial.compose(half, half)
-    return deformation.displacement, back
+    found = self._transform.deform(velocity, batch)
+    return found.displacement, self._transform.inverse(velocity, found)
 
   def _fields(self, velocity, batch):
     displacement, back = self._both_ways(velocity, batch)
@@ -260,7 +248,7 @@ class Registrar:
 
   def _agreement(self, velocity, batch):
     """nan where no place is known of both images any more."""
-    known = self._deform(velocity, batch).mask.any()
+    known = self._transform.deform(velocity, batch).mask.any()
     loss = self._similarity(velocity, batch)[1]['loss/ncc']
     return jnp.where(known, 1 - loss, jnp.nan)
 

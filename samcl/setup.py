@@ -5,9 +5,10 @@ import pathlib
 from ml_collections import config_dict
 
 from common import config_checks, errors, synthetic
-from samcl import lku_net, losses
+from samcl import lku_net
 from samcl import problem as problem_lib
 from samcl import tasks as tasks_lib
+from samcl import transform as transform_lib
 
 
 def create_problem(
@@ -22,7 +23,7 @@ def create_problem(
   tasks = create_tasks(config)
   names = [task.name for task in tasks]
   fields = config.model.to_dict()
-  transform = {name: fields.pop(name) for name in losses.TRANSFORM}
+  transform = {name: fields.pop(name) for name in transform_lib.FIELDS}
   try:
     return problem_lib.Registration(
       tasks,
@@ -30,7 +31,7 @@ def create_problem(
       network=lku_net.create(**fields),
       scores=tuple(config.scores),
       native=config.native,
-      **transform,
+      transform=transform_lib.Transform(**transform),
       **config.loss.to_dict(),
     )
   except (TypeError, ValueError) as error:
@@ -81,7 +82,7 @@ def check(config: config_dict.ConfigDict) -> None:
     ('scores', config.scores, problem_lib.METRICS),
     ('model.weights', [config.model.weights], lku_net.GAINS),
     ('model.conv_dtype', [config.model.conv_dtype], lku_net.CONV_DTYPES),
-    ('model.output', [config.model.output], losses.OUTPUTS),
+    ('model.output', [config.model.output], transform_lib.OUTPUTS),
   ):
     config_checks.check_choices(field, found, allowed)
   estimator, output = config.alignment.estimator, config.model.output

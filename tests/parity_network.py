@@ -7,7 +7,7 @@ import numpy as np
 
 from common import problem
 from common import train_state as ts
-from samcl import lku_net, losses, reference_weights
+from samcl import lku_net, losses, reference_weights, transform
 from tests import parity_arrays
 
 
@@ -54,19 +54,29 @@ def stored_params(arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def loss(
-  arrays: dict[str, np.ndarray], config: dict[str, Any], **kwargs
+  arrays: dict[str, np.ndarray],
+  config: dict[str, Any],
+  settings: dict[str, Any] | None = None,
+  **weights: float,
 ) -> ts.LossFn:
-  """The loss with the settings of the reference, all weights 1."""
+  """The loss with the settings of the reference.
+
+  Args:
+    arrays: a file of the parity set.
+    config: what it says of the reference.
+    settings: other ones of the transform.
+    weights: of terms that are not to count 1.
+  """
   net = network(config)
   objective = losses.make_objective(
+    transform.Transform(
+      **{'num_squarings': config.get('int_steps', 7)} | (settings or {})
+    ),
     num_classes=int(arrays['segs'].max()) + 1,
-    **{
-      'ncc_window': config.get('ncc_win', 3),
-      'label_sigma': float(config.get('dice_kernel_sigma', 1)),
-      'num_squarings': config.get('int_steps', 7),
-      'landmark_refinement': 2,
-    }
-    | kwargs,
+    ncc_window=config.get('ncc_win', 3),
+    label_sigma=float(config.get('dice_kernel_sigma', 1)),
+    landmark_refinement=2,
+    **weights,
   )
   return problem.make_loss(
     lambda p, b: net.apply({'params': p}, losses.network_inputs(b)), objective

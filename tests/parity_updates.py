@@ -12,7 +12,7 @@ from common import memory as memory_lib
 from common import methods, optim, spatial, tree
 from common import train_state as ts
 from common.rules import descent, sharpness
-from samcl import losses
+from samcl import losses, transform
 from tests import parity_arrays, parity_network
 
 close = parity_network.close
@@ -43,7 +43,7 @@ def test_network_loss_and_gradient(x64, name):
   for i, expected in enumerate((*skips, deepest)):
     if f'encoder_out_{i}' in arrays:
       close(first(expected), arrays[f'encoder_out_{i}'])
-  deformation = jax.jit(losses.deform)(velocity, batch)
+  deformation = jax.jit(transform.SYMMETRIC.deform)(velocity, batch)
   close(first(deformation.displacement), arrays['disp'])
   close(deformation.mask[:, None].astype(np.uint8), arrays['mask'])
   _check_warped(arrays, batch, deformation)
@@ -113,11 +113,13 @@ def test_other_output_modes(x64, mode, settings):
   config = parity_arrays.config(arrays)
   batch = parity_network.batch(arrays)
   params = parity_network.params(parity_network.stored_params(arrays), config)
-  deformation = losses.deform(_double(arrays['vel']), batch, **settings)
+  deformation = transform.Transform(**settings).deform(
+    _double(arrays['vel']), batch
+  )
   close(first(deformation.displacement), expected[f'disp_{mode}'])
   mask = deformation.mask[:, None].astype(np.uint8)
   close(mask, expected[f'mask_{mode}'])
-  loss = parity_network.loss(arrays, config, **settings)
+  loss = parity_network.loss(arrays, config, settings)
   _, metrics = jax.jit(loss)(params, batch, None)
   for theirs, ours in TERMS.items():
     close(metrics[f'loss/{ours}'], expected[f'loss_{theirs}_{mode}'])

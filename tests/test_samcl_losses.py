@@ -5,7 +5,7 @@ import pytest
 
 from common import losses as common_losses
 from common import problem
-from samcl import losses
+from samcl import losses, transform
 
 SHAPE = (8, 7, 9)
 
@@ -140,18 +140,18 @@ def test_similarity_of_linearly_related_images_is_perfect():
 def test_one_sided_deformations():
   batch, v = _batch(1), np.zeros((1, *SHAPE, 3), np.float32)
   v[..., 1] = 0.5
-  raw = losses.deform(v, batch, output='displacement')
+  raw = transform.Transform(output='displacement').deform(v, batch)
   np.testing.assert_array_equal(raw.displacement, v)
-  symmetric = losses.deform(v, batch)
+  symmetric = transform.SYMMETRIC.deform(v, batch)
   np.testing.assert_allclose(
     symmetric.displacement[0, 4, 3, 4], [0, 1, 0], atol=1e-3
   )
-  single = losses.deform(v, batch, symmetric=False)
+  single = transform.Transform(symmetric=False).deform(v, batch)
   np.testing.assert_allclose(
     single.displacement[0, 4, 3, 4], [0, 0.5, 0], atol=1e-3
   )
   with pytest.raises(ValueError, match='flow'):
-    losses.deform(v, batch, output='flow')
+    transform.Transform(output='flow')
 
 
 def test_distance_of_velocities_is_in_squared_voxels():

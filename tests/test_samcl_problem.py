@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from samcl import problem
+from samcl import problem, transform
 from tests import task_files
 
 STEP = np.array([1.0, 0.0, 0.0])
@@ -49,8 +49,7 @@ def _registration(task, step):
     [task],
     network=_Constant(tuple(step)),
     scores=('dice', 'tre', 'folding_fraction'),
-    symmetric=False,
-    output='displacement',
+    transform=transform.Transform(output='displacement'),
   )
 
 
@@ -128,7 +127,6 @@ def test_folds_count_where_the_fixed_image_is(tmp_path, fixed, share):
     [task],
     network=_Mirror(),
     scores=('folding_fraction',),
-    symmetric=False,
-    output='displacement',
+    transform=transform.Transform(output='displacement'),
   ).evaluate({}, 0)
   assert [row.value for row in found] == [share]

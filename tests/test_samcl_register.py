@@ -22,6 +22,7 @@ from common import (
   volumes,
 )
 from samcl import pair_jobs, registrar, scans
+from samcl import transform as transform_lib
 from tests import binaries, workdirs
 
 SHAPE = (20, 18, 22)
@@ -188,7 +189,7 @@ def test_the_inverse_undoes_the_displacement(tmp_path):
     Demons(),
     {},
     shape=(16, 16, 16),
-    transform={'symmetric': True, 'output': 'velocity', 'num_squarings': 4},
+    transform=transform_lib.Transform(num_squarings=4),
     energy={},
     tasks={},
   )

@@ -10,7 +10,7 @@ import numpy as np
 
 from common import checkpoint
 from configs import samcl_tiny, smg_tiny
-from samcl import lku_net, losses
+from samcl import lku_net, transform
 from smg import unet
 
 # What a scanner may make of a volume whose axes are right, anterior, superior.
@@ -30,7 +30,7 @@ def write_registration(folder: pathlib.Path, **fields: Any) -> pathlib.Path:
   config = samcl_tiny.get_config()
   config.update_from_flattened_dict(fields)
   model = config.model.to_dict()
-  for name in losses.TRANSFORM:
+  for name in transform.FIELDS:
     del model[name]
   network = lku_net.create(**model)
   x = jnp.zeros((1, *config.data.shape, 2))

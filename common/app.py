@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import sys
+import traceback
 import types
 
 from absl import app, flags, logging
@@ -16,27 +17,32 @@ Main = Callable[[config_dict.ConfigDict, pathlib.Path], int | None]
 OnPaths = Callable[..., int | None]
 
 EXIT_INPUT = 2
-# What flags of a config raise where the config has no such field or value.
-_FLAG_ERRORS = (
-  flags.Error,
-  AttributeError,
-  KeyError,
-  OSError,
-  ValueError,
-  TypeError,
-)
+# What is made of a config with a field of this name.
+_BINARIES = {
+  'tasks': 'samcl.train',
+  'sites': 'smg.train',
+  'groups': 'common.sweep',
+}
 
 
-def run(main: Main, argv: Sequence[str] | None = None) -> None:
+def run(
+  main: Main, argv: Sequence[str] | None = None, *, section: str = ''
+) -> None:
   """Parses `--config` and `--workdir` and calls `main` with them.
 
   Whatever the user can mend (`InputError`, a flag or config field that does not
-  exist) ends in one line on stderr and exit code 2, without a traceback. jax is
-  not imported before the flags are parsed, so `--help` is immediate.
+  exist, a config file that fails) ends in one line on stderr and exit code 2,
+  without a traceback. jax is not imported before the flags are parsed, so
+  `--help` is immediate.
+
+  Args:
+    main: what the binary does.
+    argv: the command line, for that of the process.
+    section: a field without which the config is one for another binary.
   """
   _define_flags()
   app.run(
-    lambda _: sys.exit(_start(main)),
+    lambda _: sys.exit(_start(main, section)),
     argv=list(sys.argv if argv is None else argv),
     flags_parser=_parse,
   )
@@ -143,8 +149,8 @@ def read_config(arguments: Sequence[str]) -> config_dict.ConfigDict:
     _define_in(values, argv)
     values(argv)
     return values.config
-  except _FLAG_ERRORS as error:
-    said = ' '.join([*arguments, errors.in_one_line(error)])
+  except Exception as error:  # a config is a program, which may raise anything
+    said = ' '.join([*arguments, _in_config(error, argv)])
     raise errors.InputError(f'flags: {said}') from error
 
 
@@ -181,13 +187,36 @@ def _parse(argv: list[str]) -> list[str]:
       flags.FLAGS.config.keys()  # a file that failed to load says so here
   except flags.UnrecognizedFlagError as error:
     _fail(f'{error} (see --help)')
-  except (*_FLAG_ERRORS, errors.InputError) as error:
-    message = ' '.join(str(error).split())
+  except Exception as error:  # a config is a program, which may raise anything
     missing = [a for a in argv if a.startswith('--config=') and _is_missing(a)]
-    _fail(_unknown_config(missing[0]) if missing else f'flags: {message}')
+    said = f'flags: {_in_config(error, argv)}'
+    _fail(_unknown_config(missing[0]) if missing else said)
   if len(rest) > 1:
     _fail(f'arguments: found {rest[1:]!r}, only flags are allowed')
   return rest
+
+
+def _in_config(error: Exception, argv: Sequence[str]) -> str:
+  """What is wrong, and where in the config file if it is that which failed."""
+  paths = {
+    pathlib.Path(_config_file(word)).resolve()
+    for word in argv
+    if word.startswith('--config=')
+  }
+  one: BaseException | None = error
+  while one is not None:
+    places = [
+      (frame.filename, frame.lineno)
+      for frame in traceback.extract_tb(one.__traceback__)
+    ]
+    if isinstance(one, SyntaxError):
+      places.append((one.filename or '', one.lineno))
+    for name, line in reversed(places):
+      if pathlib.Path(name).resolve() in paths:
+        kind = type(one).__name__
+        return f'{name}, line {line}: {kind}: {errors.in_one_line(one)}'
+    one = one.__cause__ or one.__context__
+  return ' '.join(str(error).split())
 
 
 def _wants_help() -> bool:
@@ -197,9 +226,11 @@ def _wants_help() -> bool:
 
 def _is_missing(argument: str) -> bool:
   """Whether --config=FILE or --config=FILE:ARGUMENT names no file."""
-  return not pathlib.Path(
-    argument.partition('=')[2].partition(':')[0]
-  ).is_file()
+  return not pathlib.Path(_config_file(argument)).is_file()
+
+
+def _config_file(argument: str) -> str:
+  return argument.partition('=')[2].partition(':')[0]
 
 
 def _unknown_config(found: str) -> str:
@@ -250,9 +281,16 @@ def _require_device(device: str) -> None:
     _fail(f'--device={device}: not found ({reason}), allowed: auto, cpu')
 
 
-def _start(main: Main) -> int | None:
-  _prepare_jax()
+def _start(main: Main, section: str) -> int | None:
   config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
+  if section and section not in config:
+    others = [name for field, name in _BINARIES.items() if field in config]
+    _fail(
+      f'--config: found no field {section!r} in it, allowed: a config of '
+      f'{_BINARIES[section]}'
+      + ''.join(f'; this one is for {x}' for x in others)
+    )
+  _prepare_jax()
   return _guarded(lambda: main(config, pathlib.Path(workdir).expanduser()))
 
 

@@ -124,4 +124,4 @@ def _signals_interrupt() -> Iterator[None]:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  app.run(main, section='groups')

@@ -15,4 +15,4 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  app.run(main, section='sites')

@@ -35,6 +35,38 @@ def test_flags_that_cannot_be_used(arguments, expected):
   assert expected in _refused(*arguments)
 
 
+@pytest.mark.parametrize(
+  ('binary', 'config', 'expected'),
+  [
+    ('samcl.train', 'smg_tiny', "no field 'tasks'"),
+    ('smg.evaluate', 'samcl_tiny', 'this one is for samcl.train'),
+    ('common.sweep', 'samcl_tiny', "no field 'groups'"),
+    ('smg.train', 'sweep_tiny', 'this one is for common.sweep'),
+  ],
+)
+def test_a_config_of_another_binary(binary, config, expected, tmp_path):
+  assert expected in binaries.refused(
+    binary, f'--config=configs/{config}.py', f'--workdir={tmp_path / "run"}'
+  )
+
+
+@pytest.mark.parametrize(
+  ('line', 'expected'),
+  [
+    ('import nothing_of_this_name', 'line 2: ModuleNotFoundError'),
+    ('return (', 'line 2: SyntaxError'),
+    ('return 1 / 0', 'line 2: ZeroDivisionError: division by zero'),
+    ('return int("x")', 'line 2: ValueError: invalid literal'),
+    ('return Config()', "line 2: NameError: name 'Config' is not defined"),
+  ],
+)
+def test_a_config_file_that_fails_is_told_by_its_line(line, expected, tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text(f'def get_config():\n  {line}\n')
+  said = _refused(f'--config={path}', '--workdir=x')
+  assert f'{path}, {expected}' in said
+
+
 @pytest.fixture(scope='module')
 def data(tmp_path_factory) -> pathlib.Path:
   return tmp_path_factory.mktemp('app') / 'data'

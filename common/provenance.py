@@ -24,8 +24,8 @@ and seeds; minutes are wall clock of a run, median. In parentheses the mean
 difference to the row that others are tested against, on the orders and seeds
 that both have, p over runs and p over cases, as `docs/metrics.md` defines them;
 a * marks a row of other orders or seeds. The command is that of a row's first
-run, the others differ in `--config.seed` and `--config.stream`; DIR holds what
-the head of the config says.
+run, the others differ in `--config.seed` and `--config.stream`; RUN is a new
+folder of yours, DIR holds what the head of the config says.
 """
 
 
@@ -82,6 +82,8 @@ def _command(run: run_files.Run) -> str:
   said = [word for word in words if not _is_place(word)]
   if said and not run.config.get('data', {}).get('synthetic', True):
     said.append('--config.data.folder=DIR')
+  if said:
+    said.append('--workdir=RUN')
   return ' '.join(map(_quoted, said))
 
 

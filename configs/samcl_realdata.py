@@ -5,9 +5,14 @@
 
 DIR holds `brain_mr/` (between subjects, 35 labels), `hippocampus_mr/` (between
 subjects, 2 labels) and `liver_mr_breathing/` (within subjects, landmarks), each
-with images/, labels/ or landmarks/ and pairs.csv. Scores are taken on the grid
-of the files; pairs of the split `val`, and one liver subject, are never trained
-on. Unregistered: Dice 0.609, 0.562; landmark distance 7.96 mm for subject23.
+with images/, labels/ or landmarks/ and pairs.csv, and `brain_mr/` with
+label_names.csv: the MICCAI 2012 multi-atlas labelling challenge (OASIS scans,
+labels by Neuromorphometrics, Inc.), Task04 of the Medical Segmentation
+Decathlon (Simpson et al. 2019), and liver MR of ETH Zurich (von Siebenthal et
+al. 2007) with the landmarks of Vishnevskiy et al. (TMI 2017). Dice is taken on
+the grid of the files; pairs of the split `val`, and one liver subject, are
+never trained on. Unregistered: Dice 0.609, 0.562; landmark distance 7.96 mm for
+subject23.
 """
 
 from ml_collections import config_dict

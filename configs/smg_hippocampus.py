@@ -5,7 +5,10 @@
 
 DIR holds `segmentation/hippocampus_mr/washu/` and, as the site `vanderbilt`,
 `registration/hippocampus_mr/` (its first 40 cases), each with images/ and
-labels/. The other order: --config.stream="('vanderbilt','washu')".
+labels/. `washu` are crops of the MICCAI 2012 multi-atlas labelling challenge
+(OASIS scans, labels by Neuromorphometrics, Inc.), `vanderbilt` is Task04 of the
+Medical Segmentation Decathlon (Simpson et al. 2019). The other order:
+--config.stream="('vanderbilt','washu')".
 """
 
 from ml_collections import config_dict

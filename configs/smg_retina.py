@@ -5,8 +5,10 @@
 
 DIR holds `hrf/`, `chase/` and `lesav/`, each with images/*.png (RGB),
 labels/*.png (255 is vessel) and fov/*.png (255 is inside the field of view;
-scores are taken there, on the network grid). Both eyes of a child of `chase`
-stay on one side of the split. Another site unseen:
+scores are taken there, on the network grid): the High-Resolution Fundus
+database (Budai et al. 2013), CHASE_DB1 (Fraz et al. 2012) and LES-AV (Orlando
+et al., MICCAI 2018), each cropped to its field of view and 512 x 512. Both eyes
+of a child of `chase` stay on one side of the split. Another site unseen:
 --config.stream="('chase','lesav')" --config.unseen="('hrf',)".
 """
 

@@ -1,17 +1,26 @@
-"""The pages about one's own data do what they say."""
+"""The pages do what they say."""
 
+from collections.abc import Iterator
 import pathlib
 import re
 import runpy
 
+import jax
+import jax.numpy as jnp
+from ml_collections import config_dict
 import numpy as np
+import optax
 import pytest
 
+from common import memory as memory_lib
+from common import methods, train_state
+from configs import samcl_synthetic, smg_synthetic
 from samcl import setup as samcl_setup
 from smg import setup as smg_setup
 from tests import workdirs
 
-PAGE = pathlib.Path(__file__).resolve().parent.parent / 'docs' / 'own_data.md'
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / 'docs' / 'own_data.md'
 SHAPE = (24, 20, 16)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 
@@ -67,3 +76,76 @@ def test_files_that_are_named_exist(page):
   found = re.findall(r'`((?:smg|samcl|common)/\w+\.py)`', page.read_text())
   for name in found:
     assert (root / name).is_file()
+
+
+def _fields(config, path: str = '') -> Iterator[tuple[str, object]]:
+  """Every field with its path, but those of sites and tasks."""
+  for name, value in config.items():
+    if isinstance(value, config_dict.ConfigDict):
+      if name not in ('sites', 'tasks'):
+        yield from _fields(value, f'{path}{name}.')
+    else:
+      yield f'{path}{name}', value
+
+
+def test_every_field_of_a_config_is_said():
+  """With its value in the configs of both main jobs."""
+  text = (ROOT / 'docs' / 'config.md').read_text('utf-8')
+  said = re.findall(
+    r'^\| `(.*?)` \| (.*?) \| (.*?) \| .+ \|$', text, re.MULTILINE
+  )
+  found = {name: values for name, *values in said}
+  assert len(found) == len(said)
+  both = [
+    dict(_fields(module.get_config()))
+    for module in (samcl_synthetic, smg_synthetic)
+  ]
+  assert set(found) == set().union(*both)
+  for name, values in found.items():
+    for value, fields in zip(values, both, strict=True):
+      if name not in fields:
+        assert value == '\N{EN DASH}', name
+      elif isinstance(fields[name], float):
+        assert float(value) == fields[name], name
+      else:
+        assert value == str(fields[name]), name
+
+
+def test_every_method_is_said():
+  text = (ROOT / 'docs' / 'extend.md').read_text('utf-8')
+  table = text.partition('## The methods')[2].partition('##')[0]
+  assert re.findall(r'^\| `(\w+)` ', table, re.MULTILINE) == [*methods.METHODS]
+
+
+def test_a_method_of_a_config_file(tmp_path, monkeypatch):
+  """The one of the page: `er` at radius 0, another step otherwise."""
+  monkeypatch.setattr(methods, 'METHODS', dict(methods.METHODS))
+  text = (ROOT / 'docs' / 'extend.md').read_text('utf-8')
+  code = text.partition('## A method of your own')[2]
+  code = re.search(r'```python\n(.*?)```', code, re.DOTALL).group(1)
+  (tmp_path / 'config.py').write_text(code)
+  config = runpy.run_path(str(tmp_path / 'config.py'))['get_config']()
+
+  def learnt(method: str, rho: float) -> float:
+    tx, batch = (
+      optax.sgd(0.1),
+      {'x': jnp.array([1.0, 2.0]), 'site': jnp.zeros(2)},
+    )
+    step = methods.get(method).make_step(
+      _quadratic, tx, methods.Settings(rho=rho)
+    )
+    memory = memory_lib.create_memory(batch, 4)
+    state = train_state.create_state({'w': jnp.array(0.5)}, tx, memory)
+    for number in range(2):
+      state, _ = step(state, batch, jax.random.key(number))
+    return float(state.params['w'])
+
+  same = learnt('er', 0.0)
+  assert learnt(config.method, 0.0) == same
+  assert abs(learnt(config.method, 0.1) - same) > 1e-3
+
+
+def _quadratic(params, batch, key):
+  del key
+  value = jnp.mean((params['w'] - batch['x']) ** 2)
+  return value, {'loss/total': value}

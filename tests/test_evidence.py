@@ -11,6 +11,7 @@ import pytest
 from common import grouping, reproducibility
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = ROOT / 'docs' / 'results.md'
 
 
 @pytest.fixture(scope='module')
@@ -34,7 +35,7 @@ def test_reproducibility_is_written_from_the_runs(runs, tmp_path):
   assert numbers[0] == numbers[1]
 
 
-# A column of a table of the README -> metric, summary, sign, places; a column
+# A column of a table of the results -> metric, summary, sign, places; a column
 # of p-values repeats those that REPRODUCIBILITY.md has beside its values.
 _COLUMNS = {
   'ACC, Dice': ('dice', 'ACC', 1, 3),
@@ -53,13 +54,13 @@ _NONE = '\N{EN DASH}'
 @pytest.mark.parametrize(
   'problem, heading',
   (
-    ('segmentation: site_a', '### Segmentation, every method\n'),
-    ('segmentation: vanderbilt', '### Segmentation, real sites\n'),
-    ('registration: abdomen', '### Registration\n'),
-    ('registration: brain', '### Registration, real tasks\n'),
+    ('segmentation: site_a', '## Segmentation, every method\n'),
+    ('segmentation: vanderbilt', '## Segmentation, real sites\n'),
+    ('registration: abdomen', '## Registration\n'),
+    ('registration: brain', '## Registration, real tasks\n'),
   ),
 )
-def test_the_tables_of_the_readme(runs, problem, heading):
+def test_the_tables_of_the_results(runs, problem, heading):
   """Every row, found among the summaries of the runs."""
   studies, left_out = grouping.find([runs])
   assert not left_out
@@ -67,8 +68,7 @@ def test_the_tables_of_the_readme(runs, problem, heading):
   rows = {row.method: row for row in [*study.main_rows, study.untrained]}
   written = (ROOT / 'REPRODUCIBILITY.md').read_text('utf-8')
   known = _by_method(written.partition(f'## {problem}')[2])
-  text = (ROOT / 'README.md').read_text('utf-8')
-  said = _by_method(text.partition(heading)[2])
+  said = _by_method(RESULTS.read_text('utf-8').partition(heading)[2])
   for method, cells in said.items():
     before = None
     for title, cell in cells:
@@ -89,12 +89,34 @@ def test_the_tables_of_the_readme(runs, problem, heading):
   assert set(said) == compared | {'untrained'}
 
 
-def test_the_cameras_of_the_readme(runs):
+@pytest.mark.parametrize(
+  'first, heading',
+  (
+    ('segmentation', '## Segmentation, every method\n'),
+    ('registration', '## Registration\n'),
+  ),
+)
+def test_the_tables_of_the_readme(first, heading):
+  """Rows and columns of those of the results."""
+  results = dict(_by_method(RESULTS.read_text('utf-8').partition(heading)[2]))
+  titles, rows = next(
+    table
+    for table in _tables((ROOT / 'README.md').read_text('utf-8'))
+    if table[0][0] == first
+  )
+  assert len(rows) > 5
+  for name, *cells in rows:
+    found = zip(titles[1:], cells, strict=True)
+    assert set(found) <= set(results[_method(name)]), name
+
+
+def test_the_cameras_of_the_results(runs):
   """Two columns a study: ACC of what was learnt, Dice on the unseen site."""
   studies, _ = grouping.find([runs])
-  text = (ROOT / 'README.md').read_text('utf-8')
   titles, rows = next(
-    table for table in _tables(text) if table[0][0] == 'three cameras'
+    table
+    for table in _tables(RESULTS.read_text('utf-8'))
+    if table[0][0] == 'three cameras'
   )
   for number in range(1, len(titles), 2):
     stream, unseen = titles[number : number + 2]
@@ -131,7 +153,7 @@ def test_what_fifteen_runs_say():
 
 
 def _said_of(first: str) -> Iterator[tuple[list[tuple[str, str]], str, str]]:
-  """Pairs of cells in the README, and what REPRODUCIBILITY has of their kind.
+  """Pairs of cells in the results, and what REPRODUCIBILITY has of their kind.
 
   Of tables with this first title; runs and the cell of every row so named.
   """
@@ -139,7 +161,7 @@ def _said_of(first: str) -> Iterator[tuple[list[tuple[str, str]], str, str]]:
   for titles, rows in _tables((ROOT / 'REPRODUCIBILITY.md').read_text('utf-8')):
     for row in rows:
       known[row[0]].append(dict(zip(titles, row, strict=True)))
-  for titles, rows in _tables((ROOT / 'README.md').read_text('utf-8')):
+  for titles, rows in _tables(RESULTS.read_text('utf-8')):
     for name, *row in rows if titles[0] == first else ():
       cells = zip(titles[1::2], row[::2], row[1::2], strict=True)
       for title, *pair in cells:

@@ -25,7 +25,8 @@ class Appearance:
     invert: probability that this curve falls instead of rises.
     bias: standard deviation of the logarithm of the bias field.
     noise: largest standard deviation of added noise.
-    blur: share of a Gaussian-smoothed copy, from -blur / 2 (sharper) to blur.
+    blur: share of a Gaussian-smoothed copy, from -blur / 2 (sharper) to blur;
+      beyond the frame an image counts as 0, so its rim darkens or brightens.
     mix: largest share of low-frequency amplitudes taken from another image of
       the batch (Yang & Soatto, CVPR 2020).
   """

@@ -1,5 +1,4 @@
-"""A table of methods: mean and spread, who is best, and whether it is more
-than chance."""
+"""A table of methods: mean and spread, who is best, paired tests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses

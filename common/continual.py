@@ -19,7 +19,8 @@ import numpy as np
 
 NAMES = ('ACC', 'BWT', 'BWTR', 'forgetting', 'FWT', 'unseen')
 _OVER_TIME = ('BWT', 'BWTR', 'forgetting', 'FWT')
-# What methods have by construction, or no one network of theirs has.
+# Summaries that say nothing of a method: fixed by how it trains, or of no one
+# network.
 UNDEFINED = {'joint': _OVER_TIME, 'independent': (*_OVER_TIME, 'unseen')}
 
 

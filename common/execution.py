@@ -25,8 +25,9 @@ def piece(
 ) -> Callable[..., Any]:
   """A part of a step, compiled; inside a compiled step this does nothing.
 
-  On CPU it is waited for, and what it leaves in the heap goes back: a program
-  is given its memory when it is called, though the one before it still has its.
+  On CPU the call waits for the result, then returns free pages of the heap:
+  buffers are allocated at dispatch, so that without waiting those of two
+  programs would be alive at once.
   """
   program = jax.jit(function, donate_argnums=donate_argnums)
   if jax.default_backend() != 'cpu':

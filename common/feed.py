@@ -61,9 +61,9 @@ class Feed:
   ) -> tuple[ts.TrainState, Mapping[int, Mapping[str, float]]]:
     """The memory with cases of a site just left; site -> what to log of a draw.
 
-    Real ones join those that are there. Generated ones of all sites left are
-    drawn anew, from the noise that they were drawn from before: nothing of a
-    site is held but what the generator holds by now.
+    Real ones join those that are there. Generated ones are drawn anew of every
+    past site, from the same noise as before: a site is remembered as far as
+    the generator still knows it, and no further.
     """
     if self._generator is None:
       order = self._some(site)

@@ -111,14 +111,6 @@ def resample(
   return Volume(data, grid.affine)
 
 
-def crop_or_pad(
-  volume: Volume, shape: tuple[int, int, int], *, fill: float = 0.0
-) -> Volume:
-  """`volume` centred in `shape`, each axis cropped or padded on its own."""
-  grid = network_grid(volume.grid, None, shape)
-  return resample(volume, grid, 0, fill=fill)
-
-
 def transpose(volume: Volume, axes: tuple[int, int, int]) -> Volume:
   """Reorders the array axes; every voxel keeps its place in space.
 

@@ -12,7 +12,6 @@ import numpy as np
 from common import errors, extras, grids
 
 SUFFIXES = ('.nrrd', '.nhdr', '.mha', '.mhd')
-TRANSFORMS = ('.h5', '.tfm')
 # By how much of a step the slices of a series may be off.
 _UNEVEN = 0.05
 _TO_LPS = np.array([-1.0, -1.0, 1.0])

@@ -102,7 +102,7 @@ def _cell(cell: str | Cell) -> str:
 
 
 def signed(value: Any) -> str:
-  """Numbers with a true minus sign; a dash where there is none."""
+  """A number with a true minus sign; a dash where the value is missing."""
   if not isinstance(value, (int, float)) or not np.isfinite(value):
     return '\N{EN DASH}'
   return figures.number(value).replace('-', '\N{MINUS SIGN}')

@@ -81,8 +81,8 @@ def _of_kernel(
 def _of_window(x: jax.Array, y_bar: jax.Array, size: int) -> jax.Array:
   """Gradient of the kernel as XLA finds it.
 
-  Its transposed copies are fenced off: what computes the two would be computed
-  in their order over memory.
+  XLA transposes both operands here. Without the fence it would fuse that into
+  whatever computes them, which would then write in the transposed order.
   """
   x, y_bar = fusion.fence(x), fusion.fence(y_bar)
   correlate_x = functools.partial(_correlate, x, size=size, stride=1)

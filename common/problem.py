@@ -1,4 +1,4 @@
-"""What the stream loop asks of a problem, and of nothing else."""
+"""What a problem is to the stream loop, which knows nothing else of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 import pathlib

@@ -161,11 +161,8 @@ def _page(run: run_files.Run, pictures: dict[pathlib.Path, str]) -> str:
 
 
 def _summary_table(run: run_files.Run) -> str:
-  names = list(continual.NAMES)
-  if any('RMA' in entry for entry in run.results['summary'].values()):
-    names.insert(-1, 'RMA')
   undefined = continual.UNDEFINED.get(run.results['method'], ())
-  names = [name for name in names if name not in undefined]
+  names = [name for name in continual.NAMES if name not in undefined]
   rows = []
   for metric, scores in run.scores.items():
     entry = run.results['summary'][metric]

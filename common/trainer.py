@@ -43,7 +43,8 @@ def train(
   """Runs or resumes `config` in `workdir` and leaves all files of a run.
 
   SIGTERM ends it after a checkpoint; the same command goes on from there. Of a
-  finished run it makes the pages anew: what trained it stays on record.
+  finished run only the page is made anew; results.json keeps the record of what
+  trained it.
 
   Raises:
     InputError: config, data or workdir cannot be used, the loss is not finite,

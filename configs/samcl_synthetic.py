@@ -69,8 +69,8 @@ def get_config() -> config_dict.ConfigDict:
 
   _rules.add_rules(config)
   config.optim.lr = 2e-3
-  # A virtual step as long as the gradient is would leave the deformations that
-  # a network can still come back from.
+  # A virtual step scaled by the gradient's norm reaches deformations from which
+  # a network does not come back.
   config.alignment.fixed_length = True
   config.alignment.alpha = 0.03
   # By samcl_small with seed 100, which no comparison holds, in its first order:

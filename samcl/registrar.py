@@ -5,7 +5,7 @@
     warped = found.displacement.warp(moving_volume)
 
 It needs the working directory of a run and nothing of what the run was trained
-on, and neither matplotlib nor pandas.
+on, and no matplotlib.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,8 +34,8 @@ _REFINEMENT_RATE = 0.1  # voxels, Adam
 # Without labels to hold it a single pair is fitted to its noise: smoothness
 # counts so many times what it does in training.
 _STIFFNESS = 10.0
-# Voxels over which refinement sets in from the border: beyond it nothing moves,
-# and what is pushed out there folds.
+# Width in voxels of the ramp over which refinement fades to none at the border
+# of the grid: beyond it nothing moves, so what is pushed across it folds.
 _TAPER = 3
 
 
@@ -154,9 +154,9 @@ class Registrar:
       task: of the run, whose images are prepared as these are to be; where ''
         the only one, or none of several, see `placement.place`.
       align: see there.
-      refine: steps of descent on the images' own similarity and smoothness,
-        from what the network says, which the border of the grid keeps
-        (instance optimisation).
+      refine: steps of descent on the similarity of these images and the
+        smoothness, from the network's answer, which the border of the grid
+        keeps (instance optimisation).
       progress: called with the steps that are done and all of them.
 
     Raises:

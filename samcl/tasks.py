@@ -3,7 +3,6 @@
 import collections
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,12 @@ class Native:
 
   fixed, moving: the network grid placed on either image.
   original: the fixed image's own grid, canonical. The three are the last
-  arguments of `grids.restore_displacement`; for saving, load `fixed_image`.
+  arguments of `grids.restore_displacement`.
   """
 
   fixed: grids.Grid
   moving: grids.Grid
   original: grids.Grid
-  fixed_image: pathlib.Path
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,7 +36,6 @@ class Task:
 
   name: unique in the stream.
   labels: values that labels have beside 0, ascending; empty without labels.
-  label_names: of `labels`, in the same order.
   metric: 'dice' or 'tre', what the task is scored by.
   spacing: of the network grid, mm.
   shape: of the network grid.
@@ -49,7 +46,6 @@ class Task:
 
   name: str
   labels: tuple[int, ...]
-  label_names: tuple[str, ...]
   metric: str
   spacing: tuple[float, float, float]
   shape: tuple[int, int, int]
@@ -91,7 +87,7 @@ class Task:
   def native(self, pair: Pair) -> Native:
     """The grids of a pair, see `Native`."""
     fixed, moving = self.prepared(pair.fixed), self.prepared(pair.moving)
-    return Native(fixed.grid, moving.grid, fixed.original, pair.fixed.image)
+    return Native(fixed.grid, moving.grid, fixed.original)
 
   def prepared(self, case: cases.Case) -> cases.Prepared:
     """The case on the network grid, read once."""
@@ -147,17 +143,17 @@ def load_tasks(
   *,
   shape: Sequence[int],
   num_unseen: int = 0,
-  max_landmarks: int | None = None,
 ) -> tuple[Task, ...]:
   """Builds the tasks of a stream; all their files are there afterwards.
+
+  Their landmark arrays have as many rows as the pair with the most landmarks
+  needs, and at least one.
 
   Args:
     fields: one dict for each task, see `specs.Spec`.
     shape: of the network grid, the same for all tasks.
     num_unseen: how many of the last tasks are only scored; they need no pairs
       to train on, and have none.
-    max_landmarks: rows of the landmark arrays; None for as many as the pair
-      with the most landmarks has, and at least one.
 
   Raises:
     InputError: a field, a list or a landmark file cannot be used; a file is
@@ -179,10 +175,7 @@ def load_tasks(
     _create_task(spec, shape, is_trained=number < num_stream)
     for number, spec in enumerate(parsed)
   )
-  longest = max(
-    (_count_landmarks(task, max_landmarks) for task in built), default=0
-  )
-  rows = max(longest, 1) if max_landmarks is None else max_landmarks
+  rows = max(1, *map(_count_landmarks, built))
   return tuple(dataclasses.replace(t, max_landmarks=rows) for t in built)
 
 
@@ -203,9 +196,6 @@ def _create_task(
   return Task(
     name=spec.name,
     labels=labels,
-    label_names=tuple(
-      contents.label_names.get(v, f'label {v}') for v in labels
-    ),
     metric=_metric(spec, labels, val),
     spacing=spec.spacing or _file_spacing((train or val)[0].fixed),
     shape=shape,
@@ -306,13 +296,6 @@ def _file_spacing(case: cases.Case) -> tuple[float, float, float]:
   return tuple(spacing[axis] for axis in case.axes or range(3))
 
 
-def _count_landmarks(task: Task, maximum: int | None) -> int:
-  counts = [0]
-  for pair in task.train + task.val:
-    counts.append(len(landmarks.read_points(pair)[0]))
-    if maximum is not None and counts[-1] > maximum:
-      raise errors.InputError(
-        f'{pair.landmarks or pair.fixed.landmarks}: landmarks: found'
-        f' {counts[-1]}, allowed {maximum} (field "max_landmarks")'
-      )
-  return max(counts)
+def _count_landmarks(task: Task) -> int:
+  """The most that a pair has."""
+  return max(len(landmarks.read_points(p)[0]) for p in task.train + task.val)

@@ -209,9 +209,9 @@ class SiteMix(nn.Module):
 class Bypass(nn.Module):
   """Mixes channels by a matrix that the condition gives, zero at the start.
 
-  What is noise alone in x, its finest detail above all, has to come out again
-  times alpha / sigma: hard for the network, linear in x. Without it the loss is
-  three times as large after 300 steps.
+  Where x is noise alone, as in its finest detail, the target is (alpha / sigma)
+  x: linear in x, but hard to learn for the network around it. Without this path
+  the loss is three times as large after 300 steps.
   """
 
   @nn.compact

@@ -9,8 +9,13 @@ from common import metrics
 
 
 class Verdict(NamedTuple):
-  """Of n candidates, (n,) each: all values finite, a foreground of a size that
-  the site has, a label that the segmenter agrees with."""
+  """What is right with each of n candidates, (n,) each.
+
+  Attributes:
+    finite: all of its values are.
+    sized: its foreground is as large as the site's is.
+    agrees: the segmenter finds its label.
+  """
 
   finite: np.ndarray
   sized: np.ndarray

@@ -5,7 +5,7 @@
     volumes.save_volume('label.nii.gz', found.label.data, like=found.label)
 
 It needs the working directory of a run and nothing of what the run was trained
-on, and neither matplotlib nor pandas.
+on, and no matplotlib.
 """
 
 from collections.abc import Mapping, Sequence

@@ -49,7 +49,7 @@ class Settings:
     labels: 'joint' generates them with the image; 'pseudo' takes those of the
       segmenter.
     sample_steps: evaluations of the network per sample.
-    eta: 0 samples as DDIM does, 1 as DDPM; in between, in between.
+    eta: 0 is DDIM, 1 is DDPM; values between interpolate.
     guidance: weight of the prompt, 1 for none.
     chunk: samples drawn at once.
     oversample: candidates per case wanted.

@@ -90,10 +90,10 @@ class UNet(nn.Module):
 
 
 def blank_to_background(logits: jax.Array, images: jax.Array) -> jax.Array:
-  """Logits that know an image (b, *s, c) of one value throughout for nothing.
+  """Background where an image (b, *s, c) has one value throughout.
 
-  Files are padded where nothing was acquired; there a network that learnt none
-  of it answers anything.
+  So are the slices with which files are padded where nothing was acquired; a
+  network learns from none of them, and what it says of them means nothing.
 
   Args:
     logits: (b, *s, 1 + classes).

@@ -62,19 +62,15 @@ def task_fields(root: pathlib.Path, **fields: Any) -> dict[str, Any]:
 def load_task(
   root: pathlib.Path,
   shape: tuple[int, int, int] = SHAPE,
-  max_landmarks: int | None = None,
   **fields: Any,
 ) -> tasks.Task:
-  return tasks.load_tasks(
-    [task_fields(root, **fields)], shape=shape, max_landmarks=max_landmarks
-  )[0]
+  return tasks.load_tasks([task_fields(root, **fields)], shape=shape)[0]
 
 
 def refuses(
   root: pathlib.Path,
   *parts: str,
   shape: tuple[int, int, int] = SHAPE,
-  max_landmarks: int | None = None,
   load: bool = False,
   **fields: Any,
 ) -> None:
@@ -83,12 +79,12 @@ def refuses(
   At the start, or, with `load`, only when the volumes are read.
   """
   if load:
-    task = load_task(root, shape, max_landmarks, **fields)
+    task = load_task(root, shape, **fields)
   with pytest.raises(errors.InputError) as caught:
     if load:
       task.load('train', [0])
     else:
-      load_task(root, shape, max_landmarks, **fields)
+      load_task(root, shape, **fields)
   message = str(caught.value)
   assert '\n' not in message
   for part in ('found', 'allowed', *parts):

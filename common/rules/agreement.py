@@ -12,21 +12,6 @@ from common import tree
 MeasureFn = Callable[[ts.Params, ts.Batch, ts.Batch, jax.Array], ts.Metrics]
 
 
-def inner_product(
-  loss_fn: ts.LossFn,
-  params: ts.Params,
-  direction: ts.Params,
-  batch: ts.Batch,
-  key: jax.Array,
-) -> jax.Array:
-  """<direction, grad L(batch)> by one forward-mode product."""
-
-  def value(p):
-    return loss_fn(p, batch, key)[0]
-
-  return jax.jvp(value, (params,), (direction,))[1]
-
-
 def make_cosine(grad_fn: ts.GradFn) -> MeasureFn:
   """Measures how well the gradients of two batches agree at the parameters."""
 

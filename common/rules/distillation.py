@@ -99,7 +99,10 @@ def with_distance(
 
 
 def taught(grad_fn: ts.GradFn, output: ts.OutputFn) -> ts.DirectionFn:
-  """The gradient of `with_distance` to the outputs of the teacher."""
+  """The gradient of `with_distance` to the outputs of the teacher.
+
+  The teacher sees the batch as it comes, without any simulated shift.
+  """
   ask = jax.jit(output)
 
   def direction(state, batch, key):

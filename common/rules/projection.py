@@ -8,11 +8,11 @@
           a basis of the inputs of every layer; gradients lie in their span and
           are there for any network: so the released code of SAMCL).
 
-An optimizer that scales its gradient element by element, as Adam does, steps
-where the projected gradient does not point, by as much as it steps at all: both
-project the step too. GPM's networks have no offsets and keep their
-normalisation as the first task left it: the same comes of an offset or scale as
-the kernel of one input that never varies.
+Adam scales a gradient element by element, so its step leaves the directions
+that the projection left: both methods therefore project the step as well. The
+networks of the GPM paper have no offsets, and keep their normalisation as the
+first task left it; here an offset or scale counts as the kernel of one input
+that never varies, which comes to the same.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,11 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from common import losses as common_losses
 from common import problem
-from samcl import losses, transform
+from samcl import losses
 
 SHAPE = (8, 7, 9)
 
@@ -135,23 +134,6 @@ def test_similarity_of_linearly_related_images_is_perfect():
   assert common_losses.local_ncc(image, other, inner, window=3) > 0.8
   flat = np.ones_like(image)
   assert common_losses.local_ncc(image, flat, inner, window=3) == 1
-
-
-def test_one_sided_deformations():
-  batch, v = _batch(1), np.zeros((1, *SHAPE, 3), np.float32)
-  v[..., 1] = 0.5
-  raw = transform.Transform(output='displacement').deform(v, batch)
-  np.testing.assert_array_equal(raw.displacement, v)
-  symmetric = transform.SYMMETRIC.deform(v, batch)
-  np.testing.assert_allclose(
-    symmetric.displacement[0, 4, 3, 4], [0, 1, 0], atol=1e-3
-  )
-  single = transform.Transform(symmetric=False).deform(v, batch)
-  np.testing.assert_allclose(
-    single.displacement[0, 4, 3, 4], [0, 0.5, 0], atol=1e-3
-  )
-  with pytest.raises(ValueError, match='flow'):
-    transform.Transform(output='flow')
 
 
 def test_distance_of_velocities_is_in_squared_voxels():

@@ -21,7 +21,7 @@ from common import (
   points,
   volumes,
 )
-from samcl import pair_jobs, registrar, scans
+from samcl import pair_jobs, placement, registrar, scans
 from samcl import transform as transform_lib
 from tests import binaries, workdirs
 
@@ -212,6 +212,33 @@ def test_the_inverse_undoes_the_displacement(tmp_path):
       voxels.append(np.linalg.norm(far / grid.spacing, axis=-1).mean())
   assert np.mean(sizes) > 0.4
   assert np.mean(gaps) <= 0.05
+
+
+def test_refinement_is_stiffer_than_training(tmp_path):
+  """Ten times, for both energies, in the weights of the run."""
+  network = registrar.Registrar(
+    Demons(),
+    {},
+    shape=(8, 8, 8),
+    transform=transform_lib.SYMMETRIC,
+    energy={'membrane_weight': 0.5, 'bending_weight': 2.0},
+    tasks={},
+  )
+  scan = scans.load(
+    workdirs.save(tmp_path / 'a.nii', workdirs.blobs(SHAPE, 1), AFFINE)
+  )
+  batch, *_ = placement.place(
+    scan, scan, shape=(8, 8, 8), spec=None, align='world'
+  )
+  velocity = np.random.default_rng(0).random((1, 8, 8, 8, 3), np.float32)
+  terms = network._cost(velocity, batch)[1]
+  for name, weight, energy in (
+    ('membrane', 5, losses.membrane_energy),
+    ('bending', 20, losses.bending_energy),
+  ):
+    np.testing.assert_allclose(
+      terms[f'loss/{name}'], weight * energy(velocity), rtol=1e-5
+    )
 
 
 def test_learn2reg_takes_voxels(workdir, tmp_path):

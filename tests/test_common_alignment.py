@@ -78,6 +78,43 @@ def test_symmetric_first_order_by_hand():
   np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+def _drawn(params, batch, key):
+  """The quadratic times 1 + what is drawn from the key."""
+  value, metrics = _quadratic(params, batch, key)
+  # A clone, as an estimator comes back to the draws of a batch on purpose.
+  return value * (1 + jax.random.uniform(jax.random.clone(key))), metrics
+
+
+@pytest.mark.parametrize(
+  ('estimator', 'order'),
+  [
+    ('exact', 'forward'),
+    ('meta', 'forward'),
+    ('first_order', 'forward'),
+    ('first_order', 'symmetric'),
+  ],
+)
+def test_a_batch_has_the_same_draws_wherever_it_is_met(estimator, order):
+  """Those of A are of another key than those of B."""
+  _, g_a, g_b, h_a, h_b = _known()
+  s_a, s_b = (
+    1 + float(jax.random.uniform(jax.random.fold_in(jax.random.key(KEY), i)))
+    for i in range(2)
+  )
+  g_a, h_a, g_b, h_b = s_a * g_a, s_a * h_a, s_b * g_b, s_b * h_b
+  alpha, ahead_of_a = 0.07, g_b - 0.07 * h_b @ g_a
+  expected = {
+    ('exact', 'forward'): g_a + g_b - alpha * (h_a @ g_b + h_b @ g_a),
+    ('meta', 'forward'): g_a + ahead_of_a - alpha * h_a @ ahead_of_a,
+    ('first_order', 'forward'): g_a + ahead_of_a,
+    ('first_order', 'symmetric'): g_a - alpha * h_a @ g_b + ahead_of_a,
+  }[estimator, order]
+  found = _on_quadratic(
+    loss=_drawn, estimator=estimator, order=order, alpha=alpha
+  )
+  np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_symmetric_meta_is_the_mean_of_both_orders():
   w = _known()[0]
   rule = _aligned(estimator='meta', alpha=0.07)

@@ -68,6 +68,18 @@ def test_noise_is_rician():
   assert level.mean() == pytest.approx(0.1, abs=0.012)
 
 
+def test_blur_spreads_a_point_more_often_than_it_sharpens_it():
+  """Of the point the smooth copy has the square of the middle tap,
+  1 / (1 + 2 (e^-.5 + e^-2 + e^-4.5)), so that shares can be read off it."""
+  point = np.zeros((200, 9, 7, 1), np.float32)
+  point[:, 4, 3] = 0.5
+  found = _shifted(point, blur=1.0)[:, 4, 3, 0] / 0.5
+  tap = 1 / (1 + 2 * np.exp([-0.5, -2.0, -4.5]).sum())
+  share = (1 - found) / (1 - tap**2)
+  assert -0.501 < share.min() < -0.45 and 0.95 < share.max() < 1.001
+  assert share.mean() == pytest.approx(0.25, abs=0.1)
+
+
 def test_amplitudes_are_mixed_and_phases_kept():
   images = _images((4, 16, 16, 1))
   found = _shifted(images, mix=1.0)

@@ -101,6 +101,18 @@ def test_what_several_methods_were_changed_in_alike(tmp_path):
   assert test.gap == pytest.approx(-0.25)
 
 
+def test_cases_are_tested_on_the_sites_that_a_summary_is_of(tmp_path):
+  """All cases of smg are better, eight of learnt sites and four of others."""
+  for method, score in (('smg', 0.75), ('er', 0.5)):
+    run_folders.write(tmp_path / method, method, score=score)
+  (study,), _ = _find(tmp_path)
+  (smg,) = (row for row in study.rows if row.method == 'smg')
+  tests = comparison_table.create(study, study.rows, smg).tests
+  for summary, num_cases in (('ACC', 8), ('unseen', 4)):
+    found = tests['er', ('dice', summary)].p_cases
+    assert found == pytest.approx(2 / 2**num_cases)
+
+
 def test_without_a_majority_all_variants_say_what_they_are(tmp_path):
   run_folders.write(tmp_path / '1', alpha=0.0)
   run_folders.write(tmp_path / '2', alpha=0.5)

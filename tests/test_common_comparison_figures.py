@@ -35,6 +35,17 @@ def test_no_network_of_independent_is_drawn_on_unseen_sites(sweep):
   assert {site for site, _ in cases} == {'a', 'b'}
 
 
+def test_a_heat_map_has_the_mean_of_the_runs(tmp_path):
+  """Of a score s the rows are s - 1/4, s / 2, s - 1/8, and s throughout."""
+  for seed, score in enumerate((0.25, 0.75)):
+    run_folders.write(tmp_path / str(seed), seed=seed, score=score)
+  (study,), _ = grouping.find([tmp_path])
+  heat = comparison_scores.matrices(study.rows, 'dice').axes[0].images[0]
+  np.testing.assert_allclose(
+    heat.get_array(), [[0.25, 0.25, 0.375], [0.5, 0.5, 0.5]]
+  )
+
+
 def test_an_ablation_is_drawn_of_the_runs_that_all_have(sweep):
   """alpha .0 has another, better seed, and .2 has not."""
   run_folders.write(sweep / 'more', 'smg', alpha=0.0, seed=2, score=0.9)

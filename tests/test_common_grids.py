@@ -126,6 +126,30 @@ def test_antialias_keeps_a_constant_and_removes_a_checkerboard() -> None:
   np.testing.assert_allclose(flat.data, 3, rtol=1e-5)
 
 
+def test_antialias_leaves_an_axis_of_kept_spacing_alone() -> None:
+  """One bright slice stays one, however coarse its pixels become."""
+  data = np.zeros((8, 8, 5), np.float32)
+  data[:, :, 2] = 1
+  volume = grids.Volume(data, np.eye(4))
+  grid = grids.network_grid(volume.grid, (2.0, 2.0, 1.0), (4, 4, 5))
+  found = grids.resample(volume, grid, 1, antialias=True).data
+  np.testing.assert_allclose(found[:, :, 2], 1, rtol=1e-6)
+  assert not found[:, :, [0, 1, 3, 4]].any()
+
+
+def test_antialias_follows_swapped_axes() -> None:
+  """What alternates along y is blurred along y, in whatever order it ends."""
+  x, y, _ = np.indices((5, 24, 4))
+  volume = grids.Volume((x + 10 * (y % 2)).astype(np.float32), np.eye(4))
+  grid = grids.network_grid(volume.grid, (1.0, 3.0, 1.0), (5, 4, 4))
+  plain = grids.resample(volume, grid, 1, antialias=True)
+  wanted = np.arange(5)[:, None, None] + np.full((5, 4, 4), 5.0)
+  np.testing.assert_allclose(plain.data, wanted, atol=0.1)
+  turned = grids.transpose(plain, (1, 0, 2))
+  found = grids.resample(volume, turned.grid, 1, antialias=True).data
+  np.testing.assert_allclose(found, turned.data, atol=1e-5)
+
+
 def test_transpose_keeps_places() -> None:
   volume = _volume((3, 4, 5), (1.0, 2.0, 3.0))
   turned = grids.transpose(volume, (0, 2, 1))

@@ -239,6 +239,21 @@ def test_a_basis_has_as_few_directions_as_hold_the_share():
   assert projection.extend(whole, 0 * matrix, 1.0).shape == (6, 3)
 
 
+def test_gpm_keeps_more_of_every_later_site():
+  """Shares .7, .9 and 1 of squares 16, 4 and 1: of 21 they hold .76, .95, 1."""
+  inputs = np.diag([4.0, 2.0, 1.0, 0.0, 0.0])[:3]
+  outputs = inputs @ np.asarray(_params()['kernel']) - 1
+  cases = [
+    {'x': jnp.asarray(x[None], jnp.float32), 'y': jnp.asarray(y[None])}
+    for x, y in zip(inputs, outputs, strict=True)
+  ]
+  state, _, consolidate = _gpm(0.7, growth=0.2)
+  for stage, num_held in enumerate((1, 2, 3)):
+    after = consolidate(state, cases, jax.random.key(0), stage)
+    held = np.any(np.asarray(after.rule['kernel']) != 0, axis=0)
+    assert held.sum() == num_held
+
+
 @pytest.mark.parametrize('seed', range(20))
 def test_at_threshold_zero_no_direction_is_held(seed):
   matrix = np.random.default_rng(seed).normal(size=(12, 7)).astype(np.float32)

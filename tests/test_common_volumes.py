@@ -203,6 +203,19 @@ def test_simpleitk_places_the_displaced_point(tmp_path: pathlib.Path) -> None:
   np.testing.assert_allclose(moved - point, (1.0, -2.0, 4.0), atol=1e-4)
 
 
+def test_voxel_displacement_goes_to_voxels_of_the_moving_file(
+  tmp_path: pathlib.Path,
+) -> None:
+  """Voxels of 1 mm, and of 2 mm along x: (4, 1, 1) is (2, 1, 1)."""
+  fixed, moving = (
+    grids.Volume(_numbers((5, 2, 3)), np.diag([width, 1.0, 1.0, 1.0]))
+    for width in (1.0, 2.0)
+  )
+  path, still = tmp_path / 'u.nii', np.zeros((5, 2, 3, 3))
+  volumes.save_voxel_displacement(path, still, fixed, moving)
+  np.testing.assert_allclose(nib.load(path).get_fdata()[4, 1, 1], (-2, 0, 0))
+
+
 def _refused(
   path: pathlib.Path, *parts: str, kind: str = 'image', **options
 ) -> None:

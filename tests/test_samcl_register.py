@@ -21,7 +21,7 @@ from common import (
   points,
   volumes,
 )
-from samcl import pair_jobs, placement, registrar, scans
+from samcl import cases, pair_jobs, placement, registrar, scans, specs
 from samcl import transform as transform_lib
 from tests import binaries, workdirs
 
@@ -259,6 +259,36 @@ def test_learn2reg_takes_voxels(workdir, tmp_path):
     wanted = grids.transform_points(field.move(point), np.linalg.inv(affine))
     found = np.array(index) + voxels.get_fdata()[index]
     np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+def test_a_scan_is_placed_as_training_prepares_it(tmp_path):
+  """Stored P, I, R, which the task takes as P, R, I."""
+  data, affine = workdirs.reorder(
+    workdirs.blobs((5, 3, 4), 0), AFFINE, (1, 2, 0), np.array([1, 1, 0])
+  )
+  assert nib.aff2axcodes(affine) == ('P', 'I', 'R')
+  path = workdirs.save(tmp_path / 'a.nii', data, affine)
+  spec = specs.Spec(name='a', format='pairs', root=tmp_path, axes=(0, 2, 1))
+  scan, shape = scans.load(path), (3, 5, 4)
+  placed = placement.place(scan, scan, shape=shape, spec=spec, align='world')
+  case = cases.Case('a', path, axes=spec.axes)
+  wanted = cases.prepare(case, shape=shape, spacing=None, labels=()).image
+  np.testing.assert_array_equal(placed.batch['fixed'][0], wanted)
+  turned = data.transpose(0, 2, 1)
+  scaled = (turned - data.min()) / np.ptp(data)
+  np.testing.assert_allclose(wanted, scaled, atol=1e-6)
+
+
+def test_only_where_an_image_is_not_zero_counts(tmp_path):
+  data = 1 + workdirs.blobs((5, 3, 4), 0)
+  data[1:3, :2] = 0
+  path = workdirs.save(tmp_path / 'a.nii', data, AFFINE)
+  spec = specs.Spec(name='a', format='pairs', root=tmp_path, mask='nonzero')
+  scan = scans.load(path)
+  placed = placement.place(
+    scan, scan, shape=data.shape, spec=spec, align='world'
+  )
+  np.testing.assert_array_equal(placed.batch['fixed_mask'][0], data != 0)
 
 
 def test_refinement_sets_in_within_three_voxels():

@@ -1,7 +1,12 @@
+import json
+import types
+
 import numpy as np
 import pytest
 
-from smg import privacy
+from common import trainer
+from configs import smg_tiny
+from smg import audit, privacy, setup
 
 
 def _images(seed: int, count: int) -> np.ndarray:
@@ -37,6 +42,26 @@ def test_share_of_samples_beyond_the_held_out():
   assert found.limit == np.percentile(found.held_out, 99)
   fresh = privacy.audit(_images(5, 200), _images(4, 200), training)
   assert fresh.share_closer < 0.06
+
+
+def test_a_generator_that_copies_is_found(tmp_path, monkeypatch):
+  """All that it draws is nearer to training images than any held-out one."""
+  config = smg_tiny.get_config()
+  config.data.folder = str(tmp_path / 'data')
+  problem = setup.create_problem(config)
+
+  def sample(state, number, num, key):
+    site = problem.sites[number]
+    return site.load_train(range(site.num_train()))['image'], None
+
+  state = types.SimpleNamespace(generator=None)
+  monkeypatch.setattr(setup, 'create_problem', lambda config: problem)
+  monkeypatch.setattr(problem.generator, 'sample', sample)
+  monkeypatch.setattr(trainer, 'restore', lambda *args: (state, None))
+  audit.main(config, tmp_path)
+  found = json.loads((tmp_path / 'privacy.json').read_text())
+  shares = {name: site['share_closer'] for name, site in found.items()}
+  assert shares == {'site_a': 1, 'site_b': 1}
 
 
 def test_both_distributions_are_drawn(tmp_path):

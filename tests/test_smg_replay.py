@@ -263,6 +263,15 @@ def test_a_new_site_starts_from_the_last_one_and_the_average():
   assert int(begun.step) == 0
 
 
+def test_a_third_site_starts_from_the_second_and_not_the_first():
+  generator, _, second, _ = _stages('frozen')
+  begun = generator.begin(second, 2).generator.params
+  for name, leaf in jax.tree_util.tree_leaves_with_path(begun):
+    if name[-1].key.startswith('site_'):
+      np.testing.assert_array_equal(leaf[2], leaf[1])
+  assert np.abs(begun['site_prompt'][1] - begun['site_prompt'][0]).max() > 1e-3
+
+
 def test_the_range_of_foreground_is_that_of_the_batches():
   _, first, second, _ = _stages('frozen')
   shares = [(_batch(i, 0)['label'] > 0).mean(axis=(1, 2)) for i in range(4)]
@@ -343,6 +352,26 @@ def test_eta_chooses_the_sampler(eta, make):
   found = generator.sample(held, 1, 4, key)
   for a, b in zip(found, expected, strict=True):
     np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize(('guidance', 'prediction'), [(2.0, 'v'), (1.0, 'eps')])
+def test_the_sampler_is_told_guidance_and_prediction(guidance, prediction):
+  generator = _generator(guidance=guidance, prediction=prediction)
+  held, key = _stages('distill')[1].generator, jax.random.key(5)
+  sampler = diffusion.make_ddim(
+    generator._apply, null_site=NUM_SITES, prediction=prediction
+  )
+  x = sampler(
+    held.average,
+    key,
+    jnp.full(4, 1),
+    (*SIDES, 3),
+    num_steps=3,
+    guidance=guidance,
+  )
+  image, _ = pairs.Codec((1, 2)).decode(x)
+  found, _ = generator.sample(held, 1, 4, key)
+  np.testing.assert_allclose(found, image, atol=1e-5)
 
 
 def test_pseudo_labels_are_the_segmenters():

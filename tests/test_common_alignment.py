@@ -90,6 +90,7 @@ def _drawn(params, batch, key):
   [
     ('exact', 'forward'),
     ('meta', 'forward'),
+    ('meta', 'symmetric'),
     ('first_order', 'forward'),
     ('first_order', 'symmetric'),
   ],
@@ -102,12 +103,16 @@ def test_a_batch_has_the_same_draws_wherever_it_is_met(estimator, order):
     for i in range(2)
   )
   g_a, h_a, g_b, h_b = s_a * g_a, s_a * h_a, s_b * g_b, s_b * h_b
-  alpha, ahead_of_a = 0.07, g_b - 0.07 * h_b @ g_a
+  alpha = 0.07
+  ahead_of_a, ahead_of_b = g_b - alpha * h_b @ g_a, g_a - alpha * h_a @ g_b
+  meta = g_a + ahead_of_a - alpha * h_a @ ahead_of_a
+  other = g_b + ahead_of_b - alpha * h_b @ ahead_of_b
   expected = {
     ('exact', 'forward'): g_a + g_b - alpha * (h_a @ g_b + h_b @ g_a),
-    ('meta', 'forward'): g_a + ahead_of_a - alpha * h_a @ ahead_of_a,
+    ('meta', 'forward'): meta,
+    ('meta', 'symmetric'): (meta + other) / 2,
     ('first_order', 'forward'): g_a + ahead_of_a,
-    ('first_order', 'symmetric'): g_a - alpha * h_a @ g_b + ahead_of_a,
+    ('first_order', 'symmetric'): ahead_of_b + ahead_of_a,
   }[estimator, order]
   found = _on_quadratic(
     loss=_drawn, estimator=estimator, order=order, alpha=alpha

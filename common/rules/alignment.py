@@ -130,17 +130,20 @@ def _meta(grad_fn: ts.GradFn, strength: Strength, order: str) -> PairGradFn:
     """u (d ahead / d g): the virtual step, transposed."""
     return jax.vjp(lambda g: ahead(params, g), g)[1](u)[0]
 
-  def forward(params, a, b, key):
-    key_a, key_b = agreement.keys(key)
+  def ordered(params, a, b, key_a, key_b):
     g_a, of_a = grad_fn(params, a, key_a)
     u, of_b = grad_fn(ahead(params, g_a), b, key_b)
     w = pull_back(params, g_a, u)
     _, curved = _hessian_product(grad_fn, params, a, key_a, w)
     return _add(_add(g_a, u), curved), _metrics(of_a, of_b)
 
+  def forward(params, a, b, key):
+    return ordered(params, a, b, *agreement.keys(key))
+
   def symmetric(params, a, b, key):
-    first, metrics = forward(params, a, b, key)
-    second, _ = forward(params, b, a, key)
+    key_a, key_b = agreement.keys(key)
+    first, metrics = ordered(params, a, b, key_a, key_b)
+    second, _ = ordered(params, b, a, key_b, key_a)
     return jax.tree.map(lambda x, y: (x + y) / 2, first, second), metrics
 
   return symmetric if order == 'symmetric' else forward

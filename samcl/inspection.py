@@ -22,8 +22,7 @@ def inspect(config: config_dict.ConfigDict) -> list[inspection.Station]:
   for name in (*config.stream, *config.unseen):
     role = 'stream' if name in config.stream else 'unseen'
     station = inspection.Station(name, role)
-    spec = config.tasks[name].to_dict()
-    fields = {'name': name, **spec, 'root': folder / spec.get('root', name)}
+    fields = setup.task_fields(config, name, folder)
     if station.attempt(specs.parse, fields, 0) is not None:
       shape = tuple(config.data.shape)
       found = station.attempt(

@@ -1,6 +1,7 @@
 """From a config to the registration problem that it describes."""
 
 import pathlib
+from typing import Any
 
 from ml_collections import config_dict
 
@@ -55,20 +56,27 @@ def write_synthetic(config: config_dict.ConfigDict) -> pathlib.Path:
 def create_tasks(config: config_dict.ConfigDict) -> tuple[tasks_lib.Task, ...]:
   """The tasks of `stream` and `unseen`; the embedded ones are written first."""
   folder = write_synthetic(config)
-  fields = []
-  for name in (*config.stream, *config.unseen):
-    spec = config.tasks[name].to_dict()
-    fields.append(
-      {'name': name, **spec, 'root': folder / spec.get('root', name)}
-    )
   tasks = tasks_lib.load_tasks(
-    fields, shape=tuple(config.data.shape), num_unseen=len(config.unseen)
+    [
+      task_fields(config, name, folder)
+      for name in (*config.stream, *config.unseen)
+    ],
+    shape=tuple(config.data.shape),
+    num_unseen=len(config.unseen),
   )
   for task in tasks:
     for split in ('train', 'val'):
       for number in range(len(task.pairs(split))):
         task.load(split, [number])
   return tasks
+
+
+def task_fields(
+  config: config_dict.ConfigDict, name: str, folder: pathlib.Path
+) -> dict[str, Any]:
+  """The fields of a task, its root within the folder of the data."""
+  fields = config.tasks[name].to_dict()
+  return {'name': name, **fields, 'root': folder / fields.get('root', name)}
 
 
 def check(config: config_dict.ConfigDict) -> None:

@@ -12,7 +12,7 @@ from common import augment
 from common import metrics as metrics_lib
 from common import problem as problem_lib
 from common import train_state as ts
-from smg import cases, figures, losses, replay, sites, unet
+from smg import cases, figures, inference, losses, replay, sites, unet
 
 METRICS = ('dice', 'assd', 'hd95', 'surface_dice')
 SURFACE = METRICS[1:]
@@ -79,7 +79,7 @@ class Segmentation:
 
   def output(self, params: ts.Params, batch: ts.Batch) -> jax.Array:
     """Logits (b, *s, 1 + classes)."""
-    return self._logits(params, batch['image'])
+    return self._network.apply({'params': params}, batch['image'])
 
   def num_train(self, site: int) -> int:
     return self.sites[site].num_train()
@@ -98,17 +98,8 @@ class Segmentation:
 
   def segment(self, params: ts.Params, images: np.ndarray) -> np.ndarray:
     """Classes (n, *s) of images (n, *s, c), a chunk at a time."""
-    num, size = len(images), min(self._chunk, len(images))
-    padded = np.pad(
-      np.asarray(images),
-      ((0, -num % size),) + ((0, 0),) * (images.ndim - 1),
-      mode='edge',
-    )
-    found = [
-      np.asarray(self._segment(params, padded[i : i + size]))
-      for i in range(0, len(padded), size)
-    ]
-    return np.concatenate(found)[:num]
+    segment = functools.partial(self._segment, params)
+    return inference.in_chunks(segment, images, min(self._chunk, len(images)))
 
   def evaluate(self, params: ts.Params, site: int) -> list[problem_lib.Row]:
     """Scores of whole cases: the slices of a volume are put together again."""
@@ -176,11 +167,8 @@ class Segmentation:
       for batch in (real, generated)
     )
 
-  def _logits(self, params: ts.Params, images: jax.Array) -> jax.Array:
-    return self._network.apply({'params': params}, images)
-
   def _classify(self, params: ts.Params, images: jax.Array) -> jax.Array:
-    logits = unet.blank_to_background(self._logits(params, images), images)
+    logits = inference.logits(self._network, params, images)
     index = jnp.argmax(logits, axis=-1)
     return jnp.asarray((0, *self.classes), jnp.uint8)[index]
 

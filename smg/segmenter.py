@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import pathlib
-from typing import Any
 
 from flax import linen as nn
 import jax
@@ -22,7 +21,7 @@ import numpy as np
 
 from common import artifact, errors, files, grids, trained
 from common import train_state as ts
-from smg import cases, folders, specs, unet
+from smg import cases, folders, inference, specs, unet
 
 # What of a site's fields decides how an image is brought to the network.
 _PREPARATION = (
@@ -215,26 +214,17 @@ class Segmenter:
 
     With `mirror`, an axis of s, the mean with those of the mirrored images.
     """
-    found = self._in_chunks(images)
+    predict = functools.partial(self._predict, self._params)
+    found = inference.in_chunks(predict, images, self._chunk)
     if mirror is None:
       return found
     axis = 1 + mirror
-    mirrored = self._in_chunks(np.flip(images, axis))
+    flipped = np.flip(images, axis)
+    mirrored = inference.in_chunks(predict, flipped, self._chunk)
     return (found + np.flip(mirrored, axis)) / 2
 
-  def _in_chunks(self, images: np.ndarray) -> np.ndarray:
-    """Every chunk has the same size, so that one program serves all images."""
-    short = -len(images) % self._chunk
-    padded = np.concatenate([images, images[:1].repeat(short, axis=0)])
-    found = [
-      np.asarray(self._predict(self._params, padded[i : i + self._chunk]))
-      for i in range(0, len(padded), self._chunk)
-    ]
-    return np.concatenate(found)[: len(images)]
-
-  def _apply(self, params: Any, images: jax.Array) -> jax.Array:
-    logits = self._network.apply({'params': params}, images)
-    logits = unet.blank_to_background(logits, images)
+  def _apply(self, params: ts.Params, images: jax.Array) -> jax.Array:
+    logits = inference.logits(self._network, params, images)
     return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
 
 

@@ -23,11 +23,7 @@ def create_problem(
   return problem_lib.Segmentation(
     create_sites(config),
     num_unseen=len(config.unseen),
-    network=unet.UNet(
-      num_classes=1 + len(config.data.classes),
-      num_levels=config.model.num_levels,
-      num_channels=config.model.num_channels,
-    ),
+    network=unet.UNet(num_classes=1 + len(config.data.classes), **config.model),
     scores=tuple(config.scores),
     appearance=appearance,
     make_generator=lambda problem: create_generator(config, problem),

@@ -87,19 +87,3 @@ class UNet(nn.Module):
       x = jnp.concatenate([skips[level], x], axis=-1)
       x = Block(features, name=f'merge_{level}')(x)
     return layers.Conv(self.num_classes, size=1, draw=_DRAW, name='head')(x)
-
-
-def blank_to_background(logits: jax.Array, images: jax.Array) -> jax.Array:
-  """Background where an image (b, *s, c) has one value throughout.
-
-  So are the slices with which files are padded where nothing was acquired; a
-  network learns from none of them, and what it says of them means nothing.
-
-  Args:
-    logits: (b, *s, 1 + classes).
-    images: that they answer.
-  """
-  axes = tuple(range(1, images.ndim))
-  blank = jnp.ptp(images, axis=axes, keepdims=True) == 0
-  nothing = jnp.zeros_like(logits).at[..., 1:].set(-jnp.inf)
-  return jnp.where(blank, nothing, logits)

@@ -87,7 +87,7 @@ def _make_runs(args):
     traces.append(1)
     return apply_fn(*inputs)
 
-  sampler = diffusion.make_ddim(counted, null_site=2)
+  sampler = diffusion.Sampler(counted, null_site=2)
   keys = iter(jax.random.split(jax.random.key(1), 2 * args.repeats + 1))
 
   def ddim():

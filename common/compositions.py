@@ -9,18 +9,19 @@ import optax
 
 from common import settings as settings_lib
 from common import train_state as ts
+from common.rules import agem as agem_lib
 from common.rules import (
   aligned_rehearsal,
   appearance,
   descent,
   distillation,
   penalty,
-  projection,
   pseudo_domains,
   rehearsal,
   reptile,
   sharpness,
 )
+from common.rules import gpm as gpm_lib
 
 Settings = settings_lib.Settings
 Tx = optax.GradientTransformation
@@ -79,18 +80,18 @@ def samcl(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
   return _meta_replay(sam(gradient, tx, settings), settings)
 
 
-def _make_draw(settings: Settings) -> ts.DrawFn:
+def _make_sample(settings: Settings) -> ts.SampleFn:
   """All draws of a step at once."""
-  draw = rehearsal.make_draw(settings.policy)
-  return lambda memory, num, key: draw(memory, settings.num_draws * num, key)
+  sample = rehearsal.make_sample(settings.policy)
+  return lambda memory, num, key: sample(memory, settings.num_draws * num, key)
 
 
 def _smg_batches(settings: Settings) -> aligned_rehearsal.MakeBatches:
   """Incoming, replayed and pseudo-domains of a step."""
-  draw = _make_draw(settings)
+  sample = _make_sample(settings)
 
   def replay(memory, size, key):
-    return draw(memory, settings.num_replayed or size, key)
+    return sample(memory, settings.num_replayed or size, key)
 
   part = (
     pseudo_domains.make_split
@@ -162,21 +163,21 @@ def lwf(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
 def agem(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
   if not settings.has_past:
     return plain(gradient, tx, settings)
-  return projection.make_agreeing(
-    gradient, tx, _make_draw(settings), settings.num_replayed
+  return agem_lib.make_update(
+    gradient, tx, _make_sample(settings), settings.num_replayed
   )
 
 
 def gpm(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
   del settings
-  return projection.confine(descent.follow(projection.orthogonal(gradient), tx))
+  return gpm_lib.confine(descent.follow(gpm_lib.orthogonal(gradient), tx))
 
 
 def der(gradient: ts.GradFn, tx: Tx, settings: Settings) -> ts.StepFn:
   remembered = distillation.remembered(
     gradient,
     settings.output,
-    _make_draw(settings),
+    _make_sample(settings),
     settings.der,
     settings.num_replayed,
   )

@@ -73,7 +73,7 @@ class Feed:
     memory, logged = memory_lib.empty(state.memory), {}
     for past in range(site + 1):
       key = rng.stream(self._plan.seed, f'replay/{past}')
-      batch, logged[past] = self._generator.draw(
+      batch, logged[past] = self._generator.sample_cases(
         state, past, self._num_kept, key
       )
       batch = _with_site(batch, [past] * self._num_kept)

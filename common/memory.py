@@ -121,7 +121,7 @@ def append(memory: Memory, batch: dict[str, jax.Array]) -> Memory:
   return memory.replace(items=items, num_seen=memory.num_seen + num_items)
 
 
-def draw(
+def sample(
   memory: Memory,
   num_items: int,
   key: jax.Array,

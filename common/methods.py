@@ -27,7 +27,7 @@ import optax
 from common import compositions, errors
 from common import settings as settings_lib
 from common import train_state as ts
-from common.rules import distillation, penalty, projection
+from common.rules import distillation, gpm, penalty
 
 Settings = settings_lib.Settings
 
@@ -135,11 +135,11 @@ METHODS = {
   'agem': Method(compositions.agem, memory='kept'),
   'gpm': Method(
     compositions.gpm,
-    create_rule=lambda params, settings: projection.create_bases(
+    create_rule=lambda params, settings: gpm.create_bases(
       params, settings.num_consolidated * settings.num_stages
     ),
-    build_consolidation=lambda gradient, settings: (
-      projection.make_basis_consolidation(gradient, settings.gpm)
+    build_consolidation=lambda gradient, settings: gpm.make_consolidation(
+      gradient, settings.gpm
     ),
   ),
   'der': Method(

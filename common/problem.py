@@ -48,7 +48,7 @@ class Generator(Protocol):
   ) -> tuple[ts.TrainState, ts.Metrics]:
     """One update on cases of the site of a stage; counts nothing up."""
 
-  def draw(
+  def sample_cases(
     self, state: ts.TrainState, site: int, num_cases: int, key: jax.Array
   ) -> tuple[ts.Batch, Mapping[str, float]]:
     """Cases of a site, without the field 'site', and what is worth logging."""

@@ -9,9 +9,9 @@ from common.rules import (
   aligned_rehearsal,
   distillation,
   penalty,
-  projection,
   pseudo_domains,
 )
+from common.rules import gpm as gpm_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Settings:
   ewc: penalty.Ewc = dataclasses.field(default_factory=penalty.Ewc)
   si: penalty.Si = dataclasses.field(default_factory=penalty.Si)
   lwf: distillation.Lwf = dataclasses.field(default_factory=distillation.Lwf)
-  gpm: projection.Gpm = dataclasses.field(default_factory=projection.Gpm)
+  gpm: gpm_lib.Gpm = dataclasses.field(default_factory=gpm_lib.Gpm)
   der: distillation.Der = dataclasses.field(default_factory=distillation.Der)
   has_past: bool = True
   shift: pseudo_domains.Shift | None = None

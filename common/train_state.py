@@ -46,7 +46,7 @@ StepFn = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 # A gradient that depends on more of the state than the parameters.
 DirectionFn = Callable[[TrainState, Batch, jax.Array], tuple[Params, Metrics]]
 # (memory, number of cases, key) -> remembered cases.
-DrawFn = Callable[[memory_lib.Memory, int, jax.Array], Batch]
+SampleFn = Callable[[memory_lib.Memory, int, jax.Array], Batch]
 # (state, single cases of the site that is left, key, stage from 0) -> state.
 ConsolidateFn = Callable[
   [TrainState, Iterable[Batch], jax.Array, int], TrainState

@@ -28,8 +28,8 @@ from common.rules import (
   aligned_rehearsal,
   alignment,
   distillation,
+  gpm,
   penalty,
-  projection,
 )
 
 CreateProblem = Callable[[config_dict.ConfigDict], problem_lib.Problem]
@@ -224,7 +224,7 @@ def create_stream(
       ewc=penalty.Ewc(**config.ewc),
       si=penalty.Si(**config.si),
       lwf=distillation.Lwf(**config.lwf),
-      gpm=projection.Gpm(**config.gpm),
+      gpm=gpm.Gpm(**config.gpm),
       der=distillation.Der(**config.der),
     )
     tx = optim.create_optimizer(

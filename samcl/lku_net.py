@@ -33,10 +33,10 @@ def _uniform(fan_in: int, weights: str) -> Callable[..., jax.Array]:
     raise ValueError(f'model.weights: found {weights!r}, allowed: {allowed}')
   bound = GAINS[weights] * fan_in**-0.5
 
-  def draw(key, shape, dtype=jnp.float32):
+  def init(key, shape, dtype=jnp.float32):
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
-  return draw
+  return init
 
 
 class PReLU(nn.Module):
@@ -61,9 +61,9 @@ class Conv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     fan_in = x.shape[-1] * self.size**3
     shape = (self.size,) * 3 + (x.shape[-1], self.features)
-    draw = _uniform(fan_in, self.weights)
-    kernel = self.param('kernel', draw, shape)
-    bias = self.param('bias', draw, (self.features,))
+    init = _uniform(fan_in, self.weights)
+    kernel = self.param('kernel', init, shape)
+    bias = self.param('bias', init, (self.features,))
     return conv.conv3d(x, kernel, bias, stride=self.stride, dtype=self.dtype)
 
 
@@ -84,11 +84,11 @@ class LargeKernel(nn.Module):
     total, total_bias = jnp.eye(features, dtype=x.dtype), 0.0
     total = conv.pad_kernel(total[None, None, None], self.size)
     for name, size in (('regular', 3), ('one', 1), ('large', self.size)):
-      draw = _uniform(features * size**3, self.weights)
+      init = _uniform(features * size**3, self.weights)
       shape = (size,) * 3 + (features, features)
-      kernel = self.param(f'{name}_kernel', draw, shape)
+      kernel = self.param(f'{name}_kernel', init, shape)
       total += conv.pad_kernel(kernel, self.size)
-      total_bias += self.param(f'{name}_bias', draw, (features,))
+      total_bias += self.param(f'{name}_bias', init, (features,))
     return PReLU(name='act')(
       conv.conv3d(x, total, total_bias, dtype=self.dtype)
     )
@@ -149,10 +149,10 @@ class LKUNet(nn.Module):
 
   def _up(self, x, skip, level):
     features = x.shape[-1]
-    draw = _uniform(features * 8, self.weights)
+    init = _uniform(features * 8, self.weights)
     shape = (2, 2, 2, features, features)
-    kernel = self.param(f'up_{level}_kernel', draw, shape)
-    bias = self.param(f'up_{level}_bias', draw, (features,))
+    kernel = self.param(f'up_{level}_kernel', init, shape)
+    bias = self.param(f'up_{level}_bias', init, (features,))
     x = conv.upsample2(x, kernel, bias, dtype=self.conv_dtype)
     x = PReLU(name=f'up_{level}_act')(x)
     x = jnp.concatenate([x, skip], axis=-1)

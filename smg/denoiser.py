@@ -101,7 +101,7 @@ class Denoiser(nn.Module):
     x += SiteMix(self.num_sites, name='mix_in')(x, site)
     h = layers.Conv(self.num_channels, name='stem')(x)
     h = self._levels(h, condition, tokens, site)
-    h = layers.Conv(depth, draw=_ZEROS, name='head')(
+    h = layers.Conv(depth, kernel_init=_ZEROS, name='head')(
       nn.silu(layers.GroupNorm(name='norm')(h))
     )
     x = h + Bypass(name='bypass')(x, condition)
@@ -110,10 +110,10 @@ class Denoiser(nn.Module):
 
   def _prompt(self, site: jax.Array) -> jax.Array:
     """(b,) -> (b, num_tokens, token_dim)."""
-    draw = nn.initializers.normal(1.0)
+    init = nn.initializers.normal(1.0)
     shape = (self.num_tokens, self.token_dim)
-    table = self.param('site_prompt', draw, (self.num_sites, *shape))
-    null = self.param('null_prompt', draw, (1, *shape))
+    table = self.param('site_prompt', init, (self.num_sites, *shape))
+    null = self.param('null_prompt', init, (1, *shape))
     return jnp.concatenate([table, null])[site]
 
   def _condition(self, t: jax.Array, tokens: jax.Array) -> jax.Array:
@@ -182,8 +182,8 @@ class Block(nn.Module):
 
   def _adapt(self, h: jax.Array, site: jax.Array) -> jax.Array:
     shape = (self.num_sites, self.features, self.rank)
-    draw = nn.initializers.normal(self.features**-0.5)
-    down = self.param('site_down', draw, shape)
+    init = nn.initializers.normal(self.features**-0.5)
+    down = self.param('site_down', init, shape)
     zeros = nn.initializers.zeros_init()
     up = self.param('site_up', zeros, (shape[0], shape[2], shape[1]))
     flat = h.reshape(h.shape[0], -1, self.features)

@@ -134,7 +134,9 @@ class Sampler:
     apply_fn: the network.
     null_site: the site that stands for none.
     prediction: what the network predicts, 'v' or 'eps'.
-    eta: 0 is deterministic given the starting noise, 1 is ancestral sampling.
+    eta: 0 is DDIM (section 4.1), deterministic given the starting noise; 1 is
+      the ancestral sampling of Ho et al., equation 7, whose noise has the lower
+      of their two variances, that of the posterior (section 3.2).
     clip: brings every predicted x_0 into [-1, 1].
   """
 
@@ -241,20 +243,6 @@ class Sampler:
     tau = self.eta * sigma / now[1] * jnp.sqrt(ratio)
     along = jnp.sqrt(jnp.maximum(sigma**2 - tau**2, 0))
     return alpha * x0 + along * eps + tau * noise
-
-
-def make_ddim(apply_fn: ApplyFn, *, null_site: int, **kwargs: Any) -> Sampler:
-  """Song et al., section 4.1; deterministic, unless `eta` is given."""
-  return Sampler(apply_fn, null_site, **kwargs)
-
-
-def make_ddpm(apply_fn: ApplyFn, *, null_site: int, **kwargs: Any) -> Sampler:
-  """Ancestral sampling of Ho et al., equation 7, on any falling times.
-
-  It is DDIM at eta = 1 (Song et al., section 4.1); the noise has the variance
-  of the posterior, Ho et al., section 3.2, the lower one.
-  """
-  return Sampler(apply_fn, null_site, eta=1.0, **kwargs)
 
 
 def _noise(keys: jax.Array, number, shape: tuple[int, ...]) -> jax.Array:

@@ -19,13 +19,13 @@ class Conv(nn.Module):
   features: int
   size: int = 3
   stride: int = 1
-  draw: Callable[..., jax.Array] = nn.initializers.lecun_normal()
+  kernel_init: Callable[..., jax.Array] = nn.initializers.lecun_normal()
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """(b, *s, c) -> (b, *(s / stride), features)."""
     shape = (self.size,) * (x.ndim - 2) + (x.shape[-1], self.features)
-    kernel = self.param('kernel', self.draw, shape)
+    kernel = self.param('kernel', self.kernel_init, shape)
     bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
     return conv.conv(x, kernel, bias, stride=self.stride)
 

@@ -79,7 +79,7 @@ class SiteModulatedDiffusion:
       )
       for trunk in (True, False)
     }
-    self._sample = diffusion.make_ddim(self._apply, eta=settings.eta, **common)
+    self._sample = diffusion.Sampler(self._apply, eta=settings.eta, **common)
     self._create_params = problem_lib.make_create_params(network)
     self._update = jax.jit(self._make_update, static_argnames='first')
 
@@ -132,7 +132,7 @@ class SiteModulatedDiffusion:
     found = self._segment(state.params, image)
     return image, found if label is None else label, found
 
-  def draw(
+  def sample_cases(
     self, state: ts.TrainState, site: int, num_cases: int, key: jax.Array
   ) -> tuple[ts.Batch, Mapping[str, float]]:
     """Cases that pass the gate; without any that does, ungated ones.
@@ -231,7 +231,7 @@ class SiteModulatedDiffusion:
     """Mean squared distance to the teacher on generated cases of the past."""
     draw_key, time_key, noise_key = jax.random.split(key, 3)
     num = max(1, self.batch_size // 2)
-    past = memory_lib.draw(memory, num, draw_key)
+    past = memory_lib.sample(memory, num, draw_key)
     x = self._codec.encode(past['image'], past['label'])
     t = diffusion.stratified_times(time_key, len(x))
     x = diffusion.diffuse(x, jax.random.normal(noise_key, x.shape), t)

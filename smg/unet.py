@@ -12,7 +12,7 @@ from common import conv
 from smg import layers
 
 _GROUPS = 4
-_DRAW = nn.initializers.he_normal()
+_HE = nn.initializers.he_normal()
 
 
 class Up(nn.Module):
@@ -24,10 +24,10 @@ class Up(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     rank = x.ndim - 2
     shape = (2,) * rank + (x.shape[-1], self.features)
-    draw = nn.initializers.variance_scaling(
+    init = nn.initializers.variance_scaling(
       1.0, 'fan_in', 'normal', in_axis=-2, batch_axis=tuple(range(rank))
     )
-    kernel = self.param('kernel', draw, shape)
+    kernel = self.param('kernel', init, shape)
     bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
     return conv.upsample2(x, kernel, bias)
 
@@ -42,7 +42,7 @@ class Block(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     for i, stride in enumerate((self.stride, 1)):
       x = layers.Conv(
-        self.features, stride=stride, draw=_DRAW, name=f'conv_{i}'
+        self.features, stride=stride, kernel_init=_HE, name=f'conv_{i}'
       )(x)
       x = nn.GroupNorm(num_groups=_GROUPS, name=f'norm_{i}')(x)
       x = nn.leaky_relu(x)
@@ -86,4 +86,6 @@ class UNet(nn.Module):
       x = Up(features, name=f'up_{level}')(x)
       x = jnp.concatenate([skips[level], x], axis=-1)
       x = Block(features, name=f'merge_{level}')(x)
-    return layers.Conv(self.num_classes, size=1, draw=_DRAW, name='head')(x)
+    return layers.Conv(self.num_classes, size=1, kernel_init=_HE, name='head')(
+      x
+    )

@@ -6,7 +6,7 @@ import numpy as np
 
 from common import methods, tree
 from common import train_state as ts
-from common.rules import descent, penalty, projection
+from common.rules import descent, gpm, penalty
 from samcl import reference_weights
 from tests import parity_arrays, parity_network, parity_updates
 
@@ -127,18 +127,16 @@ def test_gradient_projection(x64):
     assert basis.shape[1] == arrays['rank1'][i]
     bases.append(basis)
     probe = arrays[f'probe_{i}']
-    close(
-      probe - projection.remove(probe, basis), arrays[f'probe_projected1_{i}']
-    )
-    ours = projection.extend(basis[:, :0], matrix, thresholds[0])
-    held = 1 - (projection.remove(matrix, ours) ** 2).sum() / (matrix**2).sum()
+    close(probe - gpm.remove(probe, basis), arrays[f'probe_projected1_{i}'])
+    ours = gpm.extend(basis[:, :0], matrix, thresholds[0])
+    held = 1 - (gpm.remove(matrix, ours) ** 2).sum() / (matrix**2).sum()
     assert held >= thresholds[0] - 1e-12
 
   batch = _batch(arrays, slice(4, 6))
   grads, _ = gradient(params, batch, jax.random.key(0))
   close(parity_network.flat(grads, config), arrays['grad_raw'])
   free = [
-    projection.remove(g, basis)
+    gpm.remove(g, basis)
     for g, basis in zip(_matrices(grads, config), bases, strict=True)
   ]
   projected = _with_matrices(grads, free, config)
@@ -159,11 +157,9 @@ def test_growth_of_the_bases(x64):
   for i, matrix in enumerate(matrices):
     # Theirs adds an absolute number to the squared norm that is to be held.
     raised = 1 + config['svd_eps'] / np.sum(matrix**2)
-    basis = projection.extend(
+    basis = gpm.extend(
       arrays[f'basis1_{i}'], matrix, raised * config['thresholds'][1]
     )
     assert basis.shape[1] == arrays['rank2'][i]
     probe = arrays[f'probe_{i}']
-    close(
-      probe - projection.remove(probe, basis), arrays[f'probe_projected2_{i}']
-    )
+    close(probe - gpm.remove(probe, basis), arrays[f'probe_projected2_{i}'])

@@ -80,7 +80,7 @@ def test_appended_items_come_behind_the_others():
   for items in ([7, 8], [9]):
     memory = memory_lib.append(memory, _items(items))
   assert int(memory.num_seen) == 3
-  held = memory_lib.draw(memory, 3, jax.random.key(0))
+  held = memory_lib.sample(memory, 3, jax.random.key(0))
   assert sorted(np.asarray(held['label'])) == [7, 8, 9]
 
 

@@ -124,7 +124,7 @@ def test_prompts_are_dropped(drop, share):
 @pytest.mark.parametrize('prediction', diffusion.PREDICTIONS)
 def test_ddim_follows_the_flow_to_the_data(prediction):
   num, key = 64, jax.random.key(3)
-  ddim = diffusion.make_ddim(
+  ddim = diffusion.Sampler(
     functools.partial(_gaussian, prediction=prediction),
     null_site=NULL,
     prediction=prediction,
@@ -144,7 +144,7 @@ def test_ddim_follows_the_flow_to_the_data(prediction):
 
 
 def test_ancestral_sampling_reaches_the_data():
-  ddpm = diffusion.make_ddpm(_gaussian, null_site=NULL, clip=False)
+  ddpm = diffusion.Sampler(_gaussian, null_site=NULL, eta=1.0, clip=False)
   sites = jnp.zeros(256, jnp.int32)
   x = ddpm(None, jax.random.key(4), sites, SHAPE, num_steps=200)
   np.testing.assert_allclose(np.mean(x, (0, 1, 2)), MEAN, atol=0.02)
@@ -154,7 +154,7 @@ def test_ancestral_sampling_reaches_the_data():
 def test_a_step_of_ddpm_is_the_posterior_of_ho_et_al(x64):
   key, times = jax.random.key(5), jnp.array([0.8, 0.3])
   sites = jnp.array([1, 0])
-  ddpm = diffusion.make_ddpm(_by_site, null_site=NULL)
+  ddpm = diffusion.Sampler(_by_site, null_site=NULL, eta=1.0)
   found = ddpm(0.3, key, sites, SHAPE, times=times)
 
   x = jnp.asarray(_starts(key, 2))
@@ -178,7 +178,7 @@ def test_less_noise_than_ancestral_as_in_song_et_al(x64, eta):
   """Equations 12 and 16: eta scales the deviation, what is left stays eps."""
   key, times = jax.random.key(6), jnp.array([0.7, 0.4])
   sites = jnp.array([0, 1])
-  sampler = diffusion.make_ddim(_by_site, null_site=NULL, eta=eta, clip=False)
+  sampler = diffusion.Sampler(_by_site, null_site=NULL, eta=eta, clip=False)
   found = sampler(0.3, key, sites, SHAPE, times=times)
 
   x = jnp.asarray(_starts(key, 2))
@@ -195,7 +195,7 @@ def test_less_noise_than_ancestral_as_in_song_et_al(x64, eta):
 
 
 def test_even_times_start_at_one_and_stop_before_zero():
-  ddim = diffusion.make_ddim(_by_site, null_site=NULL)
+  ddim = diffusion.Sampler(_by_site, null_site=NULL)
   args = (0.2, jax.random.key(0), jnp.array([0, 1]), SHAPE)
   even = ddim(*args, num_steps=4)
   given = ddim(*args, times=jnp.array([1, 0.75, 0.5, 0.25]))
@@ -204,14 +204,14 @@ def test_even_times_start_at_one_and_stop_before_zero():
 
 def test_clipped_samples_stay_within_the_range():
   args = (5.0, jax.random.key(0), jnp.array([0, 1]), SHAPE)
-  clipped = diffusion.make_ddim(_by_site, null_site=NULL)(*args, num_steps=5)
-  free = diffusion.make_ddim(_by_site, null_site=NULL, clip=False)
+  clipped = diffusion.Sampler(_by_site, null_site=NULL)(*args, num_steps=5)
+  free = diffusion.Sampler(_by_site, null_site=NULL, clip=False)
   assert np.abs(clipped).max() <= 1
   assert np.abs(free(*args, num_steps=5)).max() > 1
 
 
 def test_guidance_is_a_line_through_null_and_conditional():
-  ddim = diffusion.make_ddim(_by_site, null_site=NULL, clip=False)
+  ddim = diffusion.Sampler(_by_site, null_site=NULL, clip=False)
   key, sites = jax.random.key(2), jnp.array([1, 0, 1])
   sample = functools.partial(ddim, 0.7, key, shape=SHAPE, num_steps=1)
   null = np.asarray(sample(jnp.full(3, NULL)))
@@ -230,7 +230,7 @@ def test_conditional_sampling_evaluates_once_and_nothing_recompiles():
     batches.append(x.shape[0])
     return _by_site(params, x, t, site)
 
-  sample = diffusion.make_ddim(counted, null_site=NULL)
+  sample = diffusion.Sampler(counted, null_site=NULL)
   for i in range(3):
     sites = jnp.array([i % 2, 1, 0])
     sample(0.1 * i, jax.random.key(i), sites, SHAPE, num_steps=4)
@@ -238,7 +238,7 @@ def test_conditional_sampling_evaluates_once_and_nothing_recompiles():
   for weight in (0.0, 2.0, 3.0):
     sample(0.1, jax.random.key(9), sites, SHAPE, num_steps=4, guidance=weight)
   assert batches == [3, 6]
-  again = diffusion.make_ddim(counted, null_site=NULL)
+  again = diffusion.Sampler(counted, null_site=NULL)
   again(0.1, jax.random.key(9), sites, SHAPE, num_steps=4)
   assert batches == [3, 6]
   sample(0.1, jax.random.key(9), sites, SHAPE, num_steps=5, chunk=2)
@@ -248,7 +248,7 @@ def test_conditional_sampling_evaluates_once_and_nothing_recompiles():
 @pytest.mark.parametrize('eta', [0.0, 1.0])
 @pytest.mark.parametrize('guidance', [1.0, 2.0])
 def test_a_sample_does_not_depend_on_its_company(eta, guidance):
-  sampler = diffusion.make_ddim(_by_site, null_site=NULL, eta=eta)
+  sampler = diffusion.Sampler(_by_site, null_site=NULL, eta=eta)
   sites = jnp.array([0, 1, 1, 0, 1, 0, 0])
   sample = functools.partial(
     sampler, 0.6, jax.random.key(7), shape=SHAPE, num_steps=3, guidance=guidance
@@ -273,8 +273,10 @@ def test_samples_of_a_network_do_not_depend_on_their_number():
     lambda p: jnp.asarray(0.2 * rng.normal(size=p.shape), p.dtype),
     like['params'],
   )
-  sampler = diffusion.make_ddpm(
-    lambda params, *args: net.apply({'params': params}, *args), null_site=NULL
+  sampler = diffusion.Sampler(
+    lambda params, *args: net.apply({'params': params}, *args),
+    null_site=NULL,
+    eta=1.0,
   )
   sample = functools.partial(
     sampler, params, jax.random.key(1), shape=shape, num_steps=3
@@ -290,7 +292,7 @@ def test_volumes_are_sampled():
     del params, t, site
     return -x
 
-  sample = diffusion.make_ddpm(shrink, null_site=NULL)
+  sample = diffusion.Sampler(shrink, null_site=NULL, eta=1.0)
   sites = jnp.array([0, 1, 0])
   x = sample(None, jax.random.key(0), sites, (2, 4, 3, 1), num_steps=2)
   assert x.shape == (3, 2, 4, 3, 1)
@@ -312,4 +314,4 @@ def test_unknown_predictions_are_refused():
   with pytest.raises(ValueError, match="found 'x0', allowed: v, eps"):
     diffusion.make_loss(_by_site, null_site=NULL, prediction='x0')
   with pytest.raises(ValueError, match="found 'x0', allowed: v, eps"):
-    diffusion.make_ddim(_by_site, null_site=NULL, prediction='x0')
+    diffusion.Sampler(_by_site, null_site=NULL, prediction='x0')

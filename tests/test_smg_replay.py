@@ -174,7 +174,7 @@ def test_the_distilled_sites_are_those_of_the_cases(monkeypatch):
   key = jax.random.key(0)
   draw_key = jax.random.split(jax.random.clone(key), 3)[0]
   generator._distillation({}, {}, state.memory, key)
-  expected = memory_lib.draw(state.memory, 2, draw_key)['site']
+  expected = memory_lib.sample(state.memory, 2, draw_key)['site']
   assert len(asked) == 2
   for site in asked:
     np.testing.assert_array_equal(site, expected)
@@ -191,7 +191,7 @@ def test_volumes():
   state = _state(generator)
   state, metrics = generator.step(state, batch, jax.random.key(0), 0)
   assert np.isfinite(float(metrics['generator/loss/total']))
-  drawn, _ = generator.draw(state, 0, 3, jax.random.key(1))
+  drawn, _ = generator.sample_cases(state, 0, 3, jax.random.key(1))
   assert drawn['image'].shape == (3, *sides, 1)
   assert drawn['label'].shape == (3, *sides)
 
@@ -310,7 +310,7 @@ def test_the_gate_keeps_what_the_segmenter_agrees_with():
   state = state.replace(generator=state.generator.replace(areas=everything))
   key = jax.random.key(5)
   image, held['label'] = generator.sample(state.generator, 0, 8, key)
-  batch, metrics = generator.draw(state, 0, 4, key)
+  batch, metrics = generator.sample_cases(state, 0, 4, key)
   assert metrics['replay/candidates'] == 8
   assert metrics['replay/accepted'] == 4
   assert metrics['replay/rejected_agreement'] == 4
@@ -323,7 +323,7 @@ def test_foreground_outside_the_range_is_rejected(caplog):
   state = _state(generator)
   narrow = state.generator.areas.at[0].set(jnp.array([0.999, 1.0]))
   state = state.replace(generator=state.generator.replace(areas=narrow))
-  batch, metrics = generator.draw(state, 0, 4, jax.random.key(5))
+  batch, metrics = generator.sample_cases(state, 0, 4, jax.random.key(5))
   assert metrics['replay/rejected_area'] == metrics['replay/candidates'] == 6
   assert metrics['replay/accepted'] == 0
   assert 'the gate rejects all 6 samples (100 %)' in caplog.text
@@ -336,31 +336,20 @@ def test_samples_that_are_not_finite_stop_the_run():
   broken = jax.tree.map(lambda x: x * jnp.nan, state.generator.average)
   state = state.replace(generator=state.generator.replace(average=broken))
   with pytest.raises(errors.InputError, match='replay of site 1: found no fin'):
-    generator.draw(state, 0, 4, jax.random.key(5))
+    generator.sample_cases(state, 0, 4, jax.random.key(5))
 
 
 @pytest.mark.parametrize(
-  ('eta', 'make'), [(0.0, diffusion.make_ddim), (1.0, diffusion.make_ddpm)]
+  'fields',
+  [{}, {'eta': 1.0}, {'guidance': 2.0}, {'prediction': 'eps'}],
+  ids=str,
 )
-def test_eta_chooses_the_sampler(eta, make):
-  generator, key = _generator(eta=eta), jax.random.key(5)
-  held = _stages('distill')[1].generator
-  x = make(generator._apply, null_site=NUM_SITES)(
-    held.average, key, jnp.full(4, 1), (*SIDES, 3), num_steps=3
-  )
-  expected = pairs.Codec((1, 2)).decode(x)
-  found = generator.sample(held, 1, 4, key)
-  for a, b in zip(found, expected, strict=True):
-    np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-@pytest.mark.parametrize(('guidance', 'prediction'), [(2.0, 'v'), (1.0, 'eps')])
-def test_the_sampler_is_told_guidance_and_prediction(guidance, prediction):
-  generator = _generator(guidance=guidance, prediction=prediction)
+def test_the_sampler_is_told_what_the_settings_say(fields):
+  generator = _generator(**fields)
+  fields = dict(fields)
+  guidance = fields.pop('guidance', 1.0)
   held, key = _stages('distill')[1].generator, jax.random.key(5)
-  sampler = diffusion.make_ddim(
-    generator._apply, null_site=NUM_SITES, prediction=prediction
-  )
+  sampler = diffusion.Sampler(generator._apply, null_site=NUM_SITES, **fields)
   x = sampler(
     held.average,
     key,
@@ -369,15 +358,16 @@ def test_the_sampler_is_told_guidance_and_prediction(guidance, prediction):
     num_steps=3,
     guidance=guidance,
   )
-  image, _ = pairs.Codec((1, 2)).decode(x)
-  found, _ = generator.sample(held, 1, 4, key)
-  np.testing.assert_allclose(found, image, atol=1e-5)
+  expected = pairs.Codec((1, 2)).decode(x)
+  found = generator.sample(held, 1, 4, key)
+  for a, b in zip(found, expected, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_pseudo_labels_are_the_segmenters():
   segment = lambda p, x: np.full((len(x), *SIDES), 2, np.uint8)  # noqa: E731
   generator = _generator(segment, labels='pseudo')
-  batch, _ = generator.draw(_state(generator), 0, 4, jax.random.key(5))
+  batch, _ = generator.sample_cases(_state(generator), 0, 4, jax.random.key(5))
   np.testing.assert_array_equal(batch['label'], 2)
 
 

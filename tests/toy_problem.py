@@ -37,7 +37,7 @@ class Mean:
     metrics = {'generator/loss/total': jnp.sum(gap**2)}
     return state.replace(generator=held | {'mean': mean}), metrics
 
-  def draw(self, state, site, num_cases, key):
+  def sample_cases(self, state, site, num_cases, key):
     noise = 0.01 * jax.random.normal(key, (num_cases, 2))
     points = state.generator['mean'][site][None] + noise
     return {'x': np.asarray(points)}, {'replay/candidates': num_cases}

@@ -59,14 +59,14 @@ MakeBatches = Callable[
 
 def make_batches(
   split: pseudo_domains.Split,
-  draw: ts.DrawFn | None,
+  sample: ts.SampleFn | None,
 ) -> MakeBatches:
   """The batches of one step.
 
   Args:
     split: of the pool of incoming and replayed cases into pseudo-domains, or
       of the incoming ones where there is no past.
-    draw: (memory, size of the incoming batch, key) -> replayed batch; None at
+    sample: (memory, size of the incoming batch, key) -> replayed batch; None at
       the first stage.
   """
   join = jax.jit(
@@ -75,9 +75,9 @@ def make_batches(
 
   def batches(state, batch, key):
     draw_key, split_key, key = jax.random.split(key, 3)
-    if draw is None:
+    if sample is None:
       return (batch, None), split(batch, split_key), key
-    past = draw(state.memory, tree.num_items(batch), draw_key)
+    past = sample(state.memory, tree.num_items(batch), draw_key)
     return (batch, past), split(join(batch, past), split_key), key
 
   return batches

@@ -134,7 +134,7 @@ def make_observe(output: ts.OutputFn, observe: ts.StepFn) -> ts.StepFn:
 def remembered(
   grad_fn: ts.GradFn,
   output: ts.OutputFn,
-  draw: ts.DrawFn,
+  sample: ts.SampleFn,
   strength: Der,
   num_cases: int | None = None,
 ) -> ts.DirectionFn:
@@ -143,7 +143,7 @@ def remembered(
   Args:
     grad_fn: of the loss of a batch.
     output: of the network.
-    draw: (memory, size, key) -> remembered cases with their outputs.
+    sample: (memory, size, key) -> remembered cases with their outputs.
     strength: of both terms.
     num_cases: of either draw; None for as many as the batch has.
   """
@@ -167,8 +167,8 @@ def remembered(
   def direction(state, batch, key):
     dark_key, draw_key, past_key, key = jax.random.split(key, 4)
     size = num_cases or tree.num_items(batch)
-    value, dark = darken(state.params, draw(state.memory, size, dark_key))
-    past = draw(state.memory, size, draw_key)
+    value, dark = darken(state.params, sample(state.memory, size, dark_key))
+    past = sample(state.memory, size, draw_key)
     past = {name: x for name, x in past.items() if name != TARGET}
     of_past, metrics_past = grad_fn(state.params, past, past_key)
     grads, metrics = grad_fn(state.params, batch, key)

@@ -35,11 +35,11 @@ def on_replay(
   Metrics are named 'replay/...'.
   """
 
-  draw = make_draw(policy)
+  sample = make_sample(policy)
 
   def replayed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
-    past = draw(state.memory, num_cases or tree.num_items(batch), draw_key)
+    past = sample(state.memory, num_cases or tree.num_items(batch), draw_key)
     state, metrics = step(state, past, step_key)
     return state, {f'replay/{name}': x for name, x in metrics.items()}
 
@@ -57,19 +57,21 @@ def with_replay(
   They are different ones as long as the memory has so many.
   """
 
-  draw = make_draw(policy)
+  sample = make_sample(policy)
 
   def mixed(state, batch, key):
     draw_key, step_key = jax.random.split(key)
     num_past = num_draws * (num_cases or tree.num_items(batch))
-    past = draw(state.memory, num_past, draw_key)
+    past = sample(state.memory, num_past, draw_key)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), batch, past)
     return step(state, both, step_key)
 
   return mixed
 
 
-def make_draw(policy: memory_lib.Policy = memory_lib.RESERVOIR) -> ts.DrawFn:
+def make_sample(
+  policy: memory_lib.Policy = memory_lib.RESERVOIR,
+) -> ts.SampleFn:
   """(memory, number of cases, key) -> remembered cases."""
-  draw = functools.partial(memory_lib.draw, policy=policy)
-  return jax.jit(draw, static_argnums=1)
+  sample = functools.partial(memory_lib.sample, policy=policy)
+  return jax.jit(sample, static_argnums=1)

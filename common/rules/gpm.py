@@ -1,18 +1,15 @@
-"""Steps without the part that would undo past sites.
+"""Descent orthogonal to what gradients of past sites span.
 
-    agem  g - (g . r / r . r) r where g . r < 0, r the gradient of kept cases of
-          past sites (Chaudhry et al., "Efficient lifelong learning with A-GEM",
-          ICLR 2019).
-    gpm   G - U U^T G for every kernel, U a basis of what gradients of past
-          sites span (Saha et al., "Gradient projection memory", ICLR 2021, has
-          a basis of the inputs of every layer; gradients lie in their span and
-          are there for any network: so the released code of SAMCL).
+    G - U U^T G for every kernel, U a basis of their gradients (Saha et al.,
+    "Gradient projection memory", ICLR 2021, has a basis of the inputs of every
+    layer; gradients lie in their span and are there for any network: so the
+    released code of SAMCL)
 
 Adam scales a gradient element by element, so its step leaves the directions
-that the projection left: both methods therefore project the step as well. The
-networks of the GPM paper have no offsets, and keep their normalisation as the
-first task left it; here an offset or scale counts as the kernel of one input
-that never varies, which comes to the same.
+that the projection left: the step is projected as well. The networks of the
+paper have no offsets, and keep their normalisation as the first task left it;
+here an offset or scale counts as the kernel of one input that never varies,
+which comes to the same.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,12 +18,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from scipy import linalg
 
-from common import execution, tree
+from common import execution
 from common import train_state as ts
-from common.rules import descent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,60 +49,6 @@ class Gpm:
 # Path of a kernel -> (inputs, most that can be held), columns behind those of
 # the basis zero.
 Bases = Mapping[str, jax.Array]
-
-
-def make_agreeing(
-  grad_fn: ts.GradFn,
-  tx: optax.GradientTransformation,
-  draw: ts.DrawFn,
-  num_cases: int | None = None,
-) -> ts.StepFn:
-  """An update that does not raise the loss of the memory, to first order.
-
-  Args:
-    grad_fn: of a batch.
-    tx: optimizer.
-    draw: (memory, size, key) -> remembered cases.
-    num_cases: of them; None for as many as the batch has.
-  """
-  apply = descent.make_apply(tx)
-
-  @execution.piece
-  def agreed(grads, reference):
-    along = tree.dot(grads, reference)
-    return _without(grads, reference, jnp.minimum(along, 0)), along
-
-  @execution.piece
-  def confined(start, end, reference):
-    moved = jax.tree.map(jnp.subtract, end, start)
-    along = jnp.maximum(tree.dot(moved, reference), 0)
-    return _without(end, reference, along)
-
-  def update(state, batch, key):
-    draw_key, past_key, key = jax.random.split(key, 3)
-    size = num_cases or tree.num_items(batch)
-    past = draw(state.memory, size, draw_key)
-    reference, of_past = grad_fn(state.params, past, past_key)
-    grads, metrics = grad_fn(state.params, batch, key)
-    grads, along = agreed(grads, reference)
-    start = state.params
-    state, norms = apply(state, grads)
-    params = confined(start, state.params, reference)
-    return state.replace(params=params), {
-      **metrics,
-      **norms,
-      'inner_product/memory': along,
-      'replay/loss/total': of_past['loss/total'],
-    }
-
-  return update
-
-
-def _without(vector, reference, along):
-  """v - (along / r . r) r; v where r is 0."""
-  square = tree.dot(reference, reference)
-  scale = jnp.where(square > 0, along / jnp.where(square > 0, square, 1), 0)
-  return jax.tree.map(lambda v, r: v - scale * r, vector, reference)
 
 
 def create_bases(params: ts.Params, num_columns: int) -> Bases:
@@ -166,9 +107,7 @@ def _held(vectors: ts.Params, bases: Bases) -> ts.Params:
   return jax.tree_util.tree_map_with_path(held, vectors)
 
 
-def make_basis_consolidation(
-  grad_fn: ts.GradFn, strength: Gpm
-) -> ts.ConsolidateFn:
+def make_consolidation(grad_fn: ts.GradFn, strength: Gpm) -> ts.ConsolidateFn:
   """Grows the bases by what the gradients of a site's cases span."""
 
   def consolidate(state, cases: Iterable[ts.Batch], key, stage):

@@ -1,6 +1,7 @@
 """Plots of many runs: ACC against unseen, and over the values of a field."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib import figure as mpl_figure
 import numpy as np
@@ -71,7 +72,7 @@ def ablation(
   return figure
 
 
-def _value(row: comparison.Row, field: str):
+def _value(row: comparison.Row, field: str) -> Any:
   return comparison.flatten(row.runs[0].config).get(field)
 
 

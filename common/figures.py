@@ -191,7 +191,11 @@ def case_boxes(
 
 
 def _cell(
-  axes: mpl_axes.Axes, x: float, y: float, value: float, shades
+  axes: mpl_axes.Axes,
+  x: float,
+  y: float,
+  value: float,
+  shades: cm.ScalarMappable,
 ) -> None:
   missing = np.isnan(value)
   face = '#EEEEEE' if missing else shades.to_rgba(value)

@@ -168,7 +168,12 @@ def _to_blocks(kernel: jax.Array) -> jax.Array:
   return kernel.transpose(0, 2, 5, 1, 3, 4).reshape(-1, 4 * channels)
 
 
-def _bilinear(name, function, to_first, to_second) -> core.Primitive:
+def _bilinear(
+  name: str,
+  function: Callable[..., jax.Array],
+  to_first: Callable[..., jax.Array],
+  to_second: Callable[..., jax.Array],
+) -> core.Primitive:
   """A primitive that is linear in each of its two arguments.
 
   `to_first(cotangent, second)` and `to_second(cotangent, first)` are its

@@ -123,7 +123,9 @@ def _read(path: pathlib.Path) -> tuple[str, np.ndarray]:
   return mode, data
 
 
-def _check_mode(path: pathlib.Path, mode: str, kind: str, channels: int):
+def _check_mode(
+  path: pathlib.Path, mode: str, kind: str, channels: int
+) -> None:
   allowed, hint = (*_GREY, 'P'), 'a single channel: grey or palette indices'
   if kind == 'image' and channels == 1:
     allowed, hint = _GREY, 'grey (field "channels"; 3 is RGB)'

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import functools
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -148,7 +149,9 @@ def _follow(volume: jax.Array, displacement: jax.Array) -> jax.Array:
 
 
 @_follow.defjvp
-def _follow_jvp(primals, tangents):
+def _follow_jvp(
+  primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
 
   def push(residuals, tangents):
     def far(volume, displacement, *tangents):
@@ -175,7 +178,9 @@ def _warp_far(volume: jax.Array, displacement: jax.Array) -> jax.Array:
   return jnp.moveaxis(warp(volume, displacement), -1, 0)
 
 
-def _near_or(near, far, displacement):
+def _near_or(
+  near: Callable[..., Any], far: Callable[..., Any], displacement: jax.Array
+) -> Callable[..., Any]:
   """`near` where no component of the displacement exceeds one voxel.
 
   On CPU XLA runs the branches of a conditional on one thread but the body of a

@@ -1,11 +1,12 @@
 """The one loop over stages: train on a site, score every site, save, resume."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 import pathlib
 import sys
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -121,7 +122,9 @@ class Stream:
       return None
     return found[0], plan_lib.Position.from_json(found[1])
 
-  def _build(self, settings):
+  def _build(
+    self, settings: methods.Settings
+  ) -> tuple[ts.StepFn, ts.ProbeFn | None]:
     """Step and probe of the method."""
     loss = self._problem.loss
     step = execution.compiled(self._method.make_step(loss, self._tx, settings))
@@ -157,7 +160,14 @@ class Stream:
     """Whether the memory is filled between stages, and not by steps."""
     return self._method.memory in ('kept', 'generated')
 
-  def _run_phase(self, phase, state, position, bar, since):
+  def _run_phase(
+    self,
+    phase: plan_lib.Phase,
+    state: ts.TrainState,
+    position: plan_lib.Position,
+    bar: tqdm.tqdm,
+    since: float,
+  ) -> tuple[ts.TrainState, bool]:
     """Steps to the end of the phase; False if asked to stop before."""
     plan = self._plan
     if phase.kind == 'train':
@@ -193,20 +203,38 @@ class Stream:
         return state, False
     return state, True
 
-  def _take_step(self, phase, state, batch, key):
+  def _take_step(
+    self,
+    phase: plan_lib.Phase,
+    state: ts.TrainState,
+    batch: ts.Batch,
+    key: jax.Array,
+  ) -> tuple[ts.TrainState, ts.Metrics]:
     if phase.kind == 'generator':
       return self._generator.step(state, batch, key, phase.stage)
     step = self._step if phase.stage else self._first_step
     return step(state, batch, key)
 
-  def _measure(self, phase, state, batch, key) -> ts.Metrics:
+  def _measure(
+    self,
+    phase: plan_lib.Phase,
+    state: ts.TrainState,
+    batch: ts.Batch,
+    key: jax.Array,
+  ) -> ts.Metrics:
     probe = self._probe if phase.stage else self._first_probe
     if probe is None or phase.kind == 'generator':
       return {}
     # The draws of the step itself, on purpose.
     return probe(state, batch, jax.random.clone(key))
 
-  def _write(self, phase, step, split, metrics) -> None:
+  def _write(
+    self,
+    phase: plan_lib.Phase,
+    step: int,
+    split: str,
+    metrics: Mapping[str, Any],
+  ) -> None:
     self._log.write(
       stage=phase.stage + 1,
       site=self._problem.stream[phase.stage],
@@ -215,7 +243,13 @@ class Stream:
       metrics=metrics,
     )
 
-  def _end_phase(self, phase, state, position, since):
+  def _end_phase(
+    self,
+    phase: plan_lib.Phase,
+    state: ts.TrainState,
+    position: plan_lib.Position,
+    since: float,
+  ) -> ts.TrainState:
     """What lies between two phases, in one checkpoint."""
     if phase.kind == 'train':
       position.rows.append(self._evaluate(state.params))
@@ -233,13 +267,15 @@ class Stream:
     self._save(state, position, since)
     return state
 
-  def _leave(self, stage, state):
+  def _leave(self, stage: int, state: ts.TrainState) -> ts.TrainState:
     """The state with what the method keeps of a site."""
     cases = self._feed.cases(stage, self._settings.num_consolidated)
     key = rng.stream(self._plan.seed, f'consolidate/{stage}')
     return self._consolidate(state, cases, key, stage)
 
-  def _enter(self, phase, state):
+  def _enter(
+    self, phase: plan_lib.Phase, state: ts.TrainState
+  ) -> ts.TrainState:
     """The state that a phase starts from."""
     if phase.kind == 'generator':
       return self._generator.begin(state, phase.stage)
@@ -252,11 +288,13 @@ class Stream:
         self._write(phase, phase.start - 1, f'replay/{site}', metrics)
     return state
 
-  def _save(self, state, position, since):
+  def _save(
+    self, state: ts.TrainState, position: plan_lib.Position, since: float
+  ) -> None:
     position.wall_s = time.monotonic() - since
     self._checkpoints.save(position.step, state, position.to_json())
 
-  def _evaluate(self, params) -> list[list[problem_lib.Row]]:
+  def _evaluate(self, params: ts.Params) -> list[list[problem_lib.Row]]:
     num_sites = len(self._problem.stream) + len(self._problem.unseen)
     return [self._problem.evaluate(params, site) for site in range(num_sites)]
 

@@ -124,13 +124,15 @@ class LKUNet(nn.Module):
   def _channels(self, level: int) -> int:
     return self.num_channels * 2 ** min(level, self.num_levels - 1)
 
-  def _conv(self, x, features, name, **kwargs):
+  def _conv(
+    self, x: jax.Array, features: int, name: str, **kwargs: Any
+  ) -> jax.Array:
     x = Conv(
       features, dtype=self.conv_dtype, weights=self.weights, name=name, **kwargs
     )(x)
     return PReLU(name=f'{name}_act')(x)
 
-  def _encode(self, x):
+  def _encode(self, x: jax.Array) -> tuple[list[jax.Array], jax.Array]:
     x = self._conv(x, self.num_channels, 'stem_0')
     skips = [self._conv(x, self.num_channels, 'stem_1')]
     x = skips[0]
@@ -147,7 +149,7 @@ class LKUNet(nn.Module):
     self.sow('intermediates', 'skips', tuple(skips))
     return skips, x
 
-  def _up(self, x, skip, level):
+  def _up(self, x: jax.Array, skip: jax.Array, level: int) -> jax.Array:
     features = x.shape[-1]
     init = _uniform(features * 8, self.weights)
     shape = (2, 2, 2, features, features)
@@ -160,7 +162,7 @@ class LKUNet(nn.Module):
     features = self.num_channels * 2 ** max(level - 1, 0)
     return self._conv(x, features, f'merge_{level}_1')
 
-  def _flow(self, x):
+  def _flow(self, x: jax.Array) -> jax.Array:
     shape = (3, 3, 3, x.shape[-1], 3)
     kernel = self.param('flow_kernel', nn.initializers.zeros_init(), shape)
     return conv.conv3d(x, kernel, dtype=self.conv_dtype)

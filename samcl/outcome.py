@@ -120,7 +120,11 @@ class Outcome:
     }
 
   def write(
-    self, folder: pathlib.Path, *, learn2reg: bool = False, transform=False
+    self,
+    folder: pathlib.Path,
+    *,
+    learn2reg: bool = False,
+    transform: bool = False,
   ) -> None:
     """Writes everything; summary.json last, so that who has it has all.
 

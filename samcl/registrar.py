@@ -17,6 +17,7 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from common import (
@@ -205,14 +206,26 @@ class Registrar:
     about |= {'tasks': {name: _said(spec) for name, spec in self.tasks.items()}}
     artifact.save(path, function, [image] * 4, about)
 
-  def _restore(self, displacement, here, there, original):
+  def _restore(
+    self,
+    displacement: np.ndarray,
+    here: grids.Grid,
+    there: grids.Grid,
+    original: grids.Grid,
+  ) -> displacements.Field:
     vectors = grids.restore_displacement(displacement[0], here, there, original)
     return displacements.Field(vectors, original)
 
-  def _apply(self, params, batch):
+  def _apply(self, params: ts.Params, batch: ts.Batch) -> jax.Array:
     return self._network.apply({'params': params}, losses.network_inputs(batch))
 
-  def _refined(self, velocity, batch, num_steps, progress):
+  def _refined(
+    self,
+    velocity: jax.Array,
+    batch: ts.Batch,
+    num_steps: int,
+    progress: Callable[[int, int], None],
+  ) -> jax.Array:
     """The best that descent meets on its way from a velocity."""
     start = self._tx.init(velocity)
     carry = velocity, start, velocity, jnp.float32(jnp.inf)
@@ -221,7 +234,14 @@ class Registrar:
       progress(min(step + 1, num_steps), num_steps)
     return carry[2]
 
-  def _descend(self, velocity, state, best, least, batch):
+  def _descend(
+    self,
+    velocity: jax.Array,
+    state: optax.OptState,
+    best: jax.Array,
+    least: jax.Array,
+    batch: ts.Batch,
+  ) -> tuple[jax.Array, optax.OptState, jax.Array, jax.Array]:
     value, slope = jax.value_and_grad(lambda v: self._cost(v, batch)[0])(
       velocity
     )
@@ -231,12 +251,14 @@ class Registrar:
     velocity = optax.apply_updates(velocity, updates)
     return velocity, state, best, jnp.minimum(value, least)
 
-  def _both_ways(self, velocity, batch):
+  def _both_ways(
+    self, velocity: jax.Array, batch: ts.Batch
+  ) -> tuple[jax.Array, jax.Array]:
     """Displacement and inverse, (b, *s, 3), voxels."""
     found = self._transform.deform(velocity, batch)
     return found.displacement, self._transform.inverse(velocity, found)
 
-  def _fields(self, velocity, batch):
+  def _fields(self, velocity: jax.Array, batch: ts.Batch) -> dict[str, Any]:
     displacement, back = self._both_ways(velocity, batch)
     return {
       'displacement': displacement,
@@ -246,7 +268,7 @@ class Registrar:
       ],
     }
 
-  def _agreement(self, velocity, batch):
+  def _agreement(self, velocity: jax.Array, batch: ts.Batch) -> jax.Array:
     """nan where no place is known of both images any more."""
     known = self._transform.deform(velocity, batch).mask.any()
     loss = self._similarity(velocity, batch)[1]['loss/ncc']

@@ -126,7 +126,13 @@ class Denoiser(nn.Module):
     mixed = nn.silu(time + nn.Dense(width, name='prompt')(flat))
     return nn.silu(nn.Dense(width, name='time_1')(mixed))
 
-  def _levels(self, x, condition, tokens, site):
+  def _levels(
+    self,
+    x: jax.Array,
+    condition: jax.Array,
+    tokens: jax.Array,
+    site: jax.Array,
+  ) -> jax.Array:
     widths = [self.num_channels * 2**i for i in range(self.num_levels)]
 
     def blocks(x, width, name):

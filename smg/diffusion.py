@@ -23,6 +23,8 @@ import numpy as np
 from common import train_state as ts
 
 ApplyFn = Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]
+# (x, t) -> prediction, of given parameters and sites.
+Predict = Callable[[jax.Array, jax.Array], jax.Array]
 PREDICTIONS = ('v', 'eps')
 
 _OFFSET = 0.008  # s of Nichol & Dhariwal, equation 17
@@ -185,7 +187,17 @@ class Sampler:
     )
 
   @functools.partial(jax.jit, static_argnames=('self', 'shape', 'chunk'))
-  def _run(self, params, key, sites, times, weight, *, shape, chunk):
+  def _run(
+    self,
+    params: Any,
+    key: jax.Array,
+    sites: jax.Array,
+    times: jax.Array,
+    weight: jax.Array | None,
+    *,
+    shape: tuple[int, ...],
+    chunk: int,
+  ) -> jax.Array:
     """Chunks one after another, the last one filled up."""
     num = sites.shape[0]
     num_chunks = -(-num // chunk)
@@ -201,7 +213,13 @@ class Sampler:
     items = keys.reshape(num_chunks, chunk), sites.reshape(num_chunks, chunk)
     return jax.lax.map(one_chunk, items).reshape(-1, *shape)[:num]
 
-  def _scan(self, predict, keys, shape, times):
+  def _scan(
+    self,
+    predict: Predict,
+    keys: jax.Array,
+    shape: tuple[int, ...],
+    times: jax.Array,
+  ) -> jax.Array:
     alphas, sigmas = alpha_sigma(times)
     # After the last time come the data themselves.
     ends = jnp.append(alphas[1:], 1), jnp.append(sigmas[1:], 0)
@@ -216,7 +234,14 @@ class Sampler:
     start = _noise(keys, 0, shape)
     return jax.lax.scan(body, start, (numbers, times, *ends))[0]
 
-  def _predict(self, params, weight, sites, x, t):
+  def _predict(
+    self,
+    params: Any,
+    weight: jax.Array | None,
+    sites: jax.Array,
+    x: jax.Array,
+    t: jax.Array,
+  ) -> jax.Array:
     """null + w (conditional - null)   (Ho & Salimans, equation 6, w + 1)."""
     if weight is None:
       return self.apply_fn(params, x, t, sites)
@@ -225,7 +250,9 @@ class Sampler:
     conditional, null = jnp.split(self.apply_fn(params, *twice), 2)
     return null + weight * (conditional - null)
 
-  def _x0_eps(self, predict, x, time):
+  def _x0_eps(
+    self, predict: Predict, x: jax.Array, time: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
     t = jnp.broadcast_to(time, x.shape[:1])
     x0, eps = to_x0_eps(self.prediction, x, predict(x, t), t)
     if not self.clip:
@@ -234,7 +261,14 @@ class Sampler:
     x0 = jnp.clip(x0, -1, 1)
     return x0, (x - alpha * x0) / sigma
 
-  def _step(self, x0, eps, noise, now, end):
+  def _step(
+    self,
+    x0: jax.Array,
+    eps: jax.Array,
+    noise: jax.Array | None,
+    now: tuple[jax.Array, jax.Array],
+    end: tuple[jax.Array, jax.Array],
+  ) -> jax.Array:
     """From (alpha_t, sigma_t) = `now` to (alpha_s, sigma_s) = `end`."""
     alpha, sigma = end
     if noise is None:
@@ -245,7 +279,9 @@ class Sampler:
     return alpha * x0 + along * eps + tau * noise
 
 
-def _noise(keys: jax.Array, number, shape: tuple[int, ...]) -> jax.Array:
+def _noise(
+  keys: jax.Array, number: int | jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
   """The noise of step `number` for samples of (b,) keys, (b, *shape)."""
 
   def draw(key: jax.Array) -> jax.Array:

@@ -145,7 +145,9 @@ class Segmentation:
       rows = [self._gallery_row(state, site) for site in range(stage)]
       figures.draw_gallery(folder / f'gallery_stage{stage}.png', rows, stage)
 
-  def _gallery_row(self, state: ts.TrainState, number: int):
+  def _gallery_row(
+    self, state: ts.TrainState, number: int
+  ) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Name, real and generated pairs of a site; the real ones are test cases.
 
     So no image that was trained on is in the workdir, not even as a picture.
@@ -220,5 +222,7 @@ def _shown(site: sites.Site, arrays: np.ndarray) -> np.ndarray:
   return figures.radiological(arrays)
 
 
-def _on_images(shift):
+def _on_images(
+  shift: Callable[[jax.Array, jax.Array], jax.Array],
+) -> Callable[[ts.Batch, jax.Array], ts.Batch]:
   return lambda batch, key: batch | {'image': shift(batch['image'], key)}

@@ -81,7 +81,7 @@ class SiteModulatedDiffusion:
     }
     self._sample = diffusion.Sampler(self._apply, eta=settings.eta, **common)
     self._create_params = problem_lib.make_create_params(network)
-    self._update = jax.jit(self._make_update, static_argnames='first')
+    self._update = jax.jit(self._train, static_argnames='first')
 
   def init(self, key: jax.Array) -> GeneratorState:
     x, t = jnp.zeros((1, *self._shape)), jnp.zeros(1)
@@ -175,7 +175,9 @@ class SiteModulatedDiffusion:
     }
     return batch, verdict.to_metrics()
 
-  def _apply(self, params, x, t, site):
+  def _apply(
+    self, params: Any, x: jax.Array, t: jax.Array, site: jax.Array
+  ) -> jax.Array:
     return self._network.apply({'params': params}, x, t, site)
 
   def _fresh(self, params: Any, areas: jax.Array) -> GeneratorState:
@@ -192,7 +194,16 @@ class SiteModulatedDiffusion:
       areas=areas,
     )
 
-  def _make_update(self, generator, memory, batch, key, stage, *, first: bool):
+  def _train(
+    self,
+    generator: GeneratorState,
+    memory: memory_lib.Memory,
+    batch: ts.Batch,
+    key: jax.Array,
+    stage: int,
+    *,
+    first: bool,
+  ) -> tuple[GeneratorState, ts.Metrics]:
     settings = self._settings
     trunk = first or settings.trunk != 'frozen'
     x = self._codec.encode(batch['image'], batch['label'])
@@ -227,7 +238,13 @@ class SiteModulatedDiffusion:
       areas=self._widen(generator.areas, batch['label'], stage),
     ), {f'generator/{name}': value for name, value in metrics.items()}
 
-  def _distillation(self, params, teacher, memory, key):
+  def _distillation(
+    self,
+    params: Any,
+    teacher: Any,
+    memory: memory_lib.Memory,
+    key: jax.Array,
+  ) -> jax.Array:
     """Mean squared distance to the teacher on generated cases of the past."""
     draw_key, time_key, noise_key = jax.random.split(key, 3)
     num = max(1, self.batch_size // 2)
@@ -238,7 +255,7 @@ class SiteModulatedDiffusion:
     wanted = self._apply(teacher, x, t, past['site'])
     return jnp.mean((self._apply(params, x, t, past['site']) - wanted) ** 2)
 
-  def _widen(self, areas, label, stage):
+  def _widen(self, areas: jax.Array, label: jax.Array, stage: int) -> jax.Array:
     shares = jnp.mean(label > 0, axis=tuple(range(1, label.ndim)))
     low = jnp.minimum(areas[stage, 0], shares.min())
     high = jnp.maximum(areas[stage, 1], shares.max())

@@ -1,6 +1,7 @@
-"""Who may import whom; a test so that it stays so."""
+"""Who may import whom, and that all is annotated; so that it stays so."""
 
 import ast
+from collections.abc import Iterator
 import pathlib
 
 import pytest
@@ -69,3 +70,28 @@ def test_the_core_has_no_cycles():
 
   for name in graph:
     visit(name, ())
+
+
+def _functions(node: ast.AST) -> Iterator[ast.FunctionDef]:
+  """Those of modules and classes, not those within functions."""
+  for child in ast.iter_child_nodes(node):
+    if isinstance(child, ast.FunctionDef):
+      yield child
+    else:
+      yield from _functions(child)
+
+
+@pytest.mark.parametrize(
+  'path', _files(), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_every_function_says_its_types(path):
+  for function in _functions(ast.parse(path.read_text('utf-8'))):
+    arguments = [*function.args.args, *function.args.kwonlyargs]
+    bare = [
+      one.arg
+      for one in arguments
+      if one.annotation is None and one.arg not in ('self', 'cls')
+    ]
+    assert not bare, function.name
+    is_magic = function.name in ('__init__', '__post_init__')
+    assert function.returns is not None or is_magic, function.name

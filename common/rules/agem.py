@@ -63,7 +63,9 @@ def make_update(
   return update
 
 
-def _without(vector, reference, along):
+def _without(
+  vector: ts.Params, reference: ts.Params, along: jax.Array
+) -> ts.Params:
   """v - (along / r . r) r; v where r is 0."""
   square = tree.dot(reference, reference)
   scale = jnp.where(square > 0, along / jnp.where(square > 0, square, 1), 0)

@@ -125,7 +125,9 @@ def make_probe(grad_fn: ts.GradFn, batches: MakeBatches) -> ts.ProbeFn:
   return probe
 
 
-def _make_gradient(grad_fn: ts.GradFn, settings: Alignment):
+def _make_gradient(
+  grad_fn: ts.GradFn, settings: Alignment
+) -> Callable[..., tuple[ts.Params, ts.Metrics]]:
   """(params, (incoming, replayed), (A, A'), key) -> gradient, metrics."""
   plain = alignment.make_aligned(grad_fn, alignment.Strength(alpha=0))
   ordered = alignment.make_aligned(grad_fn, settings.strength)

@@ -194,7 +194,9 @@ def _tangents(
   return jax.grad(agreement, argnums=(0, 1))(g_a, g_b)
 
 
-def _make_ahead(strength: Strength):
+def _make_ahead(
+  strength: Strength,
+) -> Callable[[ts.Params, ts.Params], ts.Params]:
   """(params, g) -> params - alpha g, or - alpha g / ||g||."""
 
   @jax.jit
@@ -209,12 +211,24 @@ def _make_ahead(strength: Strength):
   return ahead
 
 
-def _hessian_product(grad_fn, params, batch, key, vector):
+def _hessian_product(
+  grad_fn: ts.GradFn,
+  params: ts.Params,
+  batch: ts.Batch,
+  key: jax.Array,
+  vector: ts.Params,
+) -> tuple[ts.Params, ts.Params]:
   """(g, H vector) by forward over reverse."""
   return jax.jvp(lambda p: grad_fn(p, batch, key)[0], (params,), (vector,))
 
 
-def _both(grad_fn, params, a, b, key):
+def _both(
+  grad_fn: ts.GradFn,
+  params: ts.Params,
+  a: ts.Batch,
+  b: ts.Batch,
+  key: jax.Array,
+) -> tuple[ts.Params, ts.Metrics]:
   """Descent on both batches."""
   (g_a, of_a), (g_b, of_b) = agreement.gradients(grad_fn, params, a, b, key)
   return _add(g_a, g_b), _metrics(of_a, of_b)

@@ -181,5 +181,5 @@ def _kernels(params: ts.Params) -> dict[str, jax.Array]:
   return {_name(path): leaf for path, leaf in leaves}
 
 
-def _name(path) -> str:
+def _name(path: jax.tree_util.KeyPath) -> str:
   return jax.tree_util.keystr(path, simple=True, separator='.')

@@ -11,7 +11,9 @@ import sys
 
 import numpy as np
 
-from common import app, comparison, grouping, run_files
+from common import app, run_files
+from common.comparison import grouping
+from common.comparison import study as study_lib
 
 AGREEMENTS = ('cosine/orientational', 'cosine/arbitrary')
 
@@ -26,18 +28,18 @@ def main(folders: Sequence[pathlib.Path]) -> None:
 
 def tables(runs: Sequence[run_files.Run]) -> Iterator[str]:
   """Lines of Markdown, streams in the order in which they are met."""
-  for stream, same in comparison.group(runs, _stream):
+  for stream, same in study_lib.group(runs, _stream):
     studies, _ = grouping.studies(same)
     for study in studies:
       said = [study.title, ''] if len(studies) > 1 else []
       yield from (stream, '', *said, *_table(study.rows), '')
 
 
-def _table(rows: Sequence[comparison.Row]) -> Iterator[str]:
+def _table(rows: Sequence[study_lib.Row]) -> Iterator[str]:
   values = {row.name: _values(row) for row in rows}
   columns = list(dict.fromkeys(c for found in values.values() for c in found))
 
-  def first(row: comparison.Row) -> float:
+  def first(row: study_lib.Row) -> float:
     return -np.mean(values[row.name].get(columns[0], -np.inf))
 
   yield _line('method', 'runs', *columns)
@@ -47,15 +49,15 @@ def _table(rows: Sequence[comparison.Row]) -> Iterator[str]:
     yield _line(row.name, str(len(row.runs)), *cells)
 
 
-def _values(row: comparison.Row) -> dict[str, Sequence[float]]:
+def _values(row: study_lib.Row) -> dict[str, Sequence[float]]:
   """Column -> a value for each run that has one."""
   found = {
     f'{metric} {name}': row.summary(metric, name)
-    for metric in comparison.METRICS
-    for name in comparison.SUMMARIES
+    for metric in study_lib.METRICS
+    for name in study_lib.SUMMARIES
   }
   for name in AGREEMENTS:
-    values = [comparison.agreement(run, name) for run in row.runs]
+    values = [study_lib.agreement(run, name) for run in row.runs]
     found[name] = [value for value in values if value is not None]
   return {column: known for column, known in found.items() if len(known)}
 

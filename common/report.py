@@ -17,10 +17,10 @@ from common import app
 def main(
   folders: Sequence[pathlib.Path], out: str, reference: str = ''
 ) -> None:
-  """Writes the report, see `comparison_page.write`."""
-  from common import comparison_page
+  """Writes the report, see `report_page.write`."""
+  from common.comparison import report_page
 
-  comparison_page.write(folders, app.checked_out(out), reference)
+  report_page.write(folders, app.checked_out(out), reference)
 
 
 if __name__ == '__main__':

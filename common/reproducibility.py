@@ -14,7 +14,7 @@ from common import app
 
 def main(folders: Sequence[pathlib.Path], out: str) -> None:
   """Writes the file `out`, see `provenance.write`."""
-  from common import provenance
+  from common.comparison import provenance
 
   provenance.write(folders, app.checked_out(out))
 

@@ -20,13 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from common import (
-  artifact,
-  displacements,
-  errors,
-  grids,
-  trained,
-)
+from common import artifact, displacements, errors, grids, trained
 from common import train_state as ts
 from samcl import learn2reg, lku_net, losses, placement, scans, specs
 from samcl import transform as transform_lib

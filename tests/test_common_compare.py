@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from common import compare, comparison, run_files, scores
+from common import compare, run_files, scores
+from common.comparison import study as study_lib
 from tests import binaries
 
 
@@ -73,8 +74,8 @@ def test_agreement_is_of_the_last_half_of_each_stage():
   ]
   run = _run('smg', 0, 0.5, log)
   expected = (0.375 + 1.5) / 2
-  assert comparison.agreement(run, 'cosine/orientational') == expected
-  assert comparison.agreement(run, 'cosine/arbitrary') is None
+  assert study_lib.agreement(run, 'cosine/orientational') == expected
+  assert study_lib.agreement(run, 'cosine/arbitrary') is None
   lines = list(compare.tables([run, _run('er', 0, 0.25)]))
   assert lines[2].endswith('| cosine/orientational |')
   assert lines[4].endswith('| 0.938 |') and lines[5].endswith('|  |')

@@ -8,14 +8,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from common import (
-  comparison,
-  comparison_table,
-  errors,
-  grid,
-  grouping,
-  run_files,
-)
+from common import errors, grid, run_files
+from common.comparison import grouping
+from common.comparison import study as study_lib
+from common.comparison import table as table_lib
 from configs import sweep_samcl, sweep_smg
 from tests import run_folders
 
@@ -95,7 +91,7 @@ def test_what_several_methods_were_changed_in_alike(tmp_path):
     'er rule.alpha=0.5',
     'smg rule.alpha=0.5',
   }
-  table = comparison_table.create_all(study)['rule.alpha=0.5']
+  table = table_lib.create_all(study)['rule.alpha=0.5']
   assert table.reference.name == 'smg rule.alpha=0.5'
   test = table.tests['er rule.alpha=0.5', ('dice', 'ACC')]
   assert test.gap == pytest.approx(-0.25)
@@ -107,7 +103,7 @@ def test_cases_are_tested_on_the_sites_that_a_summary_is_of(tmp_path):
     run_folders.write(tmp_path / method, method, score=score)
   (study,), _ = _find(tmp_path)
   (smg,) = (row for row in study.rows if row.method == 'smg')
-  tests = comparison_table.create(study, study.rows, smg).tests
+  tests = table_lib.create(study, study.rows, smg).tests
   for summary, num_cases in (('ACC', 8), ('unseen', 4)):
     found = tests['er', ('dice', summary)].p_cases
     assert found == pytest.approx(2 / 2**num_cases)
@@ -297,7 +293,7 @@ def test_cases_are_means_over_labels_then_runs(tmp_path):
   for seed, score in enumerate((0.25, 0.75)):
     run_folders.write(tmp_path / f'{seed}', seed=seed, score=score)
   (study,), _ = _find(tmp_path)
-  found = comparison.case_scores(study.rows[0], 'dice', ('a', 'new'))
+  found = study_lib.case_scores(study.rows[0], 'dice', ('a', 'new'))
   assert {site for site, _ in found} == {'a', 'new'}
   assert len(found) == 8
   values = [value for (site, _), value in found.items() if site == 'a']
@@ -315,7 +311,7 @@ def test_where_all_methods_start_is_a_row(tmp_path):
   assert (row.name, len(row.runs)) == ('untrained', 2)
   np.testing.assert_array_equal(row.summary('dice', 'unseen'), [0, 0])
   assert not row.summary('dice', 'BWT').size
-  values = list(comparison.case_scores(row, 'dice', ('a',)).values())
+  values = list(study_lib.case_scores(row, 'dice', ('a',)).values())
   assert len(values) == 4 and max(np.abs(values)) < 0.1
 
 
@@ -338,10 +334,10 @@ def test_only_rows_of_the_same_runs_are_drawn_together(tmp_path):
     for seed in range(seeds):
       run_folders.write(tmp_path / f'{method}{seed}', method, seed=seed)
   (study,), _ = _find(tmp_path)
-  rows, others = comparison.alike(study.rows)
+  rows, others = study_lib.alike(study.rows)
   assert {row.name for row in rows} == {'er', 'smg'}
   assert others == ' Of other orders or seeds, not shown: mer.'
-  assert comparison.alike(rows) == (rows, '')
+  assert study_lib.alike(rows) == (rows, '')
 
 
 def test_rows_that_lack_a_run_each_are_drawn_on_what_they_share(tmp_path):
@@ -350,7 +346,7 @@ def test_rows_that_lack_a_run_each_are_drawn_on_what_they_share(tmp_path):
     for seed in {*range(8)} - {missing}:
       run_folders.write(tmp_path / f'{method}{seed}', method, seed=seed)
   (study,), _ = _find(tmp_path)
-  rows, said = comparison.alike(study.rows)
+  rows, said = study_lib.alike(study.rows)
   assert {row.name for row in rows} == {*methods}
   assert {seed for row in rows for _, seed in row.cells} == {3, 4, 5, 6, 7}
   assert said == ' The 5 orders and seeds that all of these have.'

@@ -6,15 +6,15 @@ import shutil
 import numpy as np
 import pytest
 
-from common import (
-  comparison,
-  comparison_figures,
-  comparison_pictures,
-  comparison_scores,
-  comparison_style,
-  comparison_training,
+from common.comparison import (
+  all_figures,
   grouping,
+  pictures,
+  score_figures,
+  training_figures,
 )
+from common.comparison import study as study_lib
+from common.comparison import style as style_lib
 from tests import run_folders
 
 
@@ -26,12 +26,12 @@ def sweep(tmp_path):
 def test_no_network_of_independent_is_drawn_on_unseen_sites(sweep):
   run_folders.write(sweep / 'independent', 'independent', score=0.9)
   (study,), _ = grouping.find([sweep])
-  rows, _ = comparison_scores.of_usual_order(study.main_rows)
+  rows, _ = score_figures.of_usual_order(study.main_rows)
   place = next(i for i, row in enumerate(rows) if row.method == 'independent')
-  heat = comparison_scores.matrices(rows, 'dice').axes[place].images[0]
+  heat = score_figures.matrices(rows, 'dice').axes[place].images[0]
   shown = np.ma.filled(heat.get_array(), np.nan)
   np.testing.assert_array_equal(np.isnan(shown), [[False, False, True]] * 2)
-  cases = comparison.case_scores(rows[place], 'dice', ('a', 'b', 'new'))
+  cases = study_lib.case_scores(rows[place], 'dice', ('a', 'b', 'new'))
   assert {site for site, _ in cases} == {'a', 'b'}
 
 
@@ -40,7 +40,7 @@ def test_a_heat_map_has_the_mean_of_the_runs(tmp_path):
   for seed, score in enumerate((0.25, 0.75)):
     run_folders.write(tmp_path / str(seed), seed=seed, score=score)
   (study,), _ = grouping.find([tmp_path])
-  heat = comparison_scores.matrices(study.rows, 'dice').axes[0].images[0]
+  heat = score_figures.matrices(study.rows, 'dice').axes[0].images[0]
   np.testing.assert_allclose(
     heat.get_array(), [[0.25, 0.25, 0.375], [0.5, 0.5, 0.5]]
   )
@@ -50,7 +50,7 @@ def test_an_ablation_is_drawn_of_the_runs_that_all_have(sweep):
   """alpha .0 has another, better seed, and .2 has not."""
   run_folders.write(sweep / 'more', 'smg', alpha=0.0, seed=2, score=0.9)
   (study,), _ = grouping.find([sweep])
-  drawn = {name: rest for name, *rest in comparison_figures.draw_all(study)}
+  drawn = {name: rest for name, *rest in all_figures.draw_all(study)}
   figure, caption = drawn['ablation_dice_smg_rule.alpha']
   means = np.array(figure.axes[0].lines[0].get_ydata(), float)
   np.testing.assert_allclose(means, [0.7, 0.75, 0.7])
@@ -68,9 +68,7 @@ def test_pictures_are_of_one_run_and_say_which_are_missing(sweep):
   run_folders.add_picture(sweep / 'smg-1-0', 'gallery_stage9.png')
   run_folders.add_picture(sweep / 'smg-1-0', 'gallery_stage10.png', width=70)
   (study,), _ = grouping.find([sweep])
-  drawn = {
-    name: rest for name, *rest in comparison_pictures.stack(study.main_rows)
-  }
+  drawn = {name: rest for name, *rest in pictures.stack(study.main_rows)}
   assert set(drawn) == {'pair_lung', 'gallery_smg'}
   figure, caption = drawn['pair_lung']
   assert {axes.get_title(loc='left') for axes in figure.axes} == {'er', 'smg'}
@@ -82,7 +80,7 @@ def test_pictures_are_of_one_run_and_say_which_are_missing(sweep):
 def test_a_run_without_a_log_takes_no_curve_away(sweep):
   (sweep / 'smg-0-0' / 'metrics.jsonl').write_text('')
   (study,), _ = grouping.find([sweep])
-  drawn = {name: rest for name, *rest in comparison_figures.draw_all(study)}
+  drawn = {name: rest for name, *rest in all_figures.draw_all(study)}
   lines = drawn['cosine_orientational'][0].axes[0].lines
   assert [len(line.get_xdata()) for line in lines].count(8) == 2
   ticks = drawn['cosine_orientational'][0].axes[0].get_xticklabels()
@@ -98,9 +96,7 @@ def _learnt(sweep):
   """Line of er over the stages, and the lengths of its bars."""
   (study,), _ = grouping.find([sweep])
   rows = [row for row in study.main_rows if row.method == 'er']
-  figure = comparison_scores.learnt_so_far(
-    rows, 'dice', {'er': comparison_style.style(0)}
-  )
+  figure = score_figures.learnt_so_far(rows, 'dice', {'er': style_lib.style(0)})
   bars = figure.axes[0].collections[0].get_segments()
   return figure.axes[0].lines[0], [np.ptp(bar[:, 1]) for bar in bars]
 
@@ -130,8 +126,8 @@ def test_a_site_without_a_score_is_no_column(sweep):
     matrix[:, place] = np.nan
     run_folders.rescore(path.parent, matrix)
   (study,), _ = grouping.find([sweep])
-  rows, _ = comparison_scores.of_usual_order(study.main_rows)
-  figure = comparison_scores.matrices(rows, 'dice')
+  rows, _ = score_figures.of_usual_order(study.main_rows)
+  figure = score_figures.matrices(rows, 'dice')
   names = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
   assert names == ['a', 'new']
   assert figure.axes[0].images[0].get_array().shape == (2, 2)
@@ -147,9 +143,7 @@ def test_the_start_is_drawn_where_a_method_ends_below_it(sweep):
 
 def _legend(study):
   """Names in the plot of ACC against unseen."""
-  drawn = {
-    name: figure for name, figure, _ in comparison_figures.draw_all(study)
-  }
+  drawn = {name: figure for name, figure, _ in all_figures.draw_all(study)}
   (legend,) = drawn['trade_off_dice'].legends
   return [text.get_text() for text in legend.get_texts()]
 
@@ -157,18 +151,18 @@ def _legend(study):
 def test_what_no_run_measured_has_no_panel(sweep):
   (study,), _ = grouping.find([sweep])
   rows = study.main_rows
-  styles = {row.name: comparison_style.style(0) for row in rows}
+  styles = {row.name: style_lib.style(0) for row in rows}
   labels = []
   for row in rows:
     for run in row.runs:
       run.results.update(step_s=None, wall_s=90.0)
-  for _, figure, _ in comparison_training.costs(rows, styles):
+  for _, figure, _ in training_figures.costs(rows, styles):
     labels += [axes.get_xlabel() for axes in figure.axes]
   assert labels == ['minutes of a run', 'peak memory, GiB']
 
 
 def test_more_methods_than_colours_are_told_apart():
-  styles = [tuple(comparison_style.style(i).items()) for i in range(20)]
+  styles = [tuple(style_lib.style(i).items()) for i in range(20)]
   assert len(set(styles)) == 20
 
 
@@ -177,7 +171,7 @@ def test_a_method_of_another_order_is_no_heat_map_and_is_named(tmp_path):
     run_folders.write(tmp_path / name, name)
   run_folders.write(tmp_path / 'smg', 'smg', stream=('b', 'a'))
   (study,), _ = grouping.find([tmp_path])
-  rows, said = comparison_scores.of_usual_order(study.main_rows)
+  rows, said = score_figures.of_usual_order(study.main_rows)
   assert {row.name for row in rows} == {'er', 'mer'}
   assert said == ' In the order a, b. Of other orders, not shown: smg.'
 
@@ -189,9 +183,7 @@ def test_a_stage_that_some_order_has_no_score_of_is_named(sweep):
     matrix[:, json.loads(path.read_text())['stream'].index('b')] = np.nan
     run_folders.rescore(path.parent, matrix)
   (study,), _ = grouping.find([sweep])
-  captions = {
-    name: said for name, _, said in comparison_figures.draw_all(study)
-  }
+  captions = {name: said for name, _, said in all_figures.draw_all(study)}
   assert 'in some order, left out: stage 1.' in captions['learnt_dice']
 
 
@@ -202,13 +194,13 @@ def test_times_of_several_devices_are_not_mixed(sweep):
     for number, run in enumerate(row.runs):
       device, seconds = ('gpu', 0.01) if number == 0 else ('cpu', 1.0)
       run.results.update(device=device, step_s=seconds)
-  styles = {row.name: comparison_style.style(0) for row in rows}
-  ((_, figure, said),) = comparison_training.costs(rows, styles)
+  styles = {row.name: style_lib.style(0) for row in rows}
+  ((_, figure, said),) = training_figures.costs(rows, styles)
   assert [bar.get_width() for bar in figure.axes[0].patches] == [1.0] * 3
   assert 'Device: cpu.' in said
   for run in rows[0].runs:
     run.results.update(device='gpu')
-  ((_, figure, said),) = comparison_training.costs(rows, styles)
+  ((_, figure, said),) = training_figures.costs(rows, styles)
   names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
   assert [name[-3:] for name in names] == ['[2]', '[1]', '[1]']
   assert '[1] cpu; [2] gpu' in said
@@ -219,6 +211,6 @@ def test_many_methods_are_pictured_on_several_pages(tmp_path):
     folder = run_folders.write(tmp_path / name, name)
     run_folders.add_picture(folder, 'pair_lung.png')
   (study,), _ = grouping.find([tmp_path])
-  drawn = {name: fig for name, fig, _ in comparison_pictures.stack(study.rows)}
+  drawn = {name: fig for name, fig, _ in pictures.stack(study.rows)}
   counts = [len(drawn[f'pair_lung_{number}'].axes) for number in (1, 2)]
   assert counts == [4, 1] and len(drawn) == 2

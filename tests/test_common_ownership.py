@@ -5,7 +5,8 @@ import json
 from ml_collections import config_dict
 import pytest
 
-from common import claim, errors, grouping, methods, ownership
+from common import claim, errors, methods, ownership
+from common.comparison import grouping
 from configs import samcl_synthetic, smg_synthetic
 from tests import run_folders
 

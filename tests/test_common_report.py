@@ -9,13 +9,9 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from common import (
-  comparability,
-  comparison_table,
-  errors,
-  grouping,
-  report,
-)
+from common import errors, report
+from common.comparison import comparability, grouping
+from common.comparison import table as table_lib
 from tests import binaries, run_folders
 
 DASH = '\N{EN DASH}'
@@ -105,11 +101,9 @@ def test_p_values_are_of_shared_orders_and_seeds(tmp_path):
   smg, er = (
     next(row for row in study.rows if row.method == m) for m in ('smg', 'er')
   )
-  p = comparison_table.paired(er, smg, 'dice', ('a', 'b'))
+  p = table_lib.paired(er, smg, 'dice', ('a', 'b'))
   assert p == 2 / 2**8
-  alone = comparison_table.paired(
-    er.only({(('a', 'b'), 7)}), smg, 'dice', ('a', 'b')
-  )
+  alone = table_lib.paired(er.only({(('a', 'b'), 7)}), smg, 'dice', ('a', 'b'))
   assert np.isnan(alone)
 
 
@@ -165,7 +159,7 @@ def test_rows_are_in_the_order_of_what_they_differ_by(tmp_path):
   run_folders.write(tmp_path / 'e1', 'er', seed=1, score=0.625)
   (study,), _ = grouping.find([tmp_path])
   smg, er = sorted(study.rows, key=lambda row: -len(row.runs))
-  table = comparison_table.create(study, study.rows, smg)
+  table = table_lib.create(study, study.rows, smg)
   assert [row.name for row in table.rows] == ['smg', 'er']
   test = table.tests['er', ('dice', 'ACC')]
   # One run can show nothing whatever it is, and does not count among the tests.
@@ -210,7 +204,7 @@ def test_every_site_in_the_end(tmp_path):
   matrix = [[0.5, 0.5, 0.5], [0.5, np.nan, 0.25]]
   run_folders.rescore(tmp_path / '1', matrix)
   (study,), _ = grouping.find([tmp_path])
-  text = comparison_table.sites_html(study.rows, 'dice')
+  text = table_lib.sites_html(study.rows, 'dice')
   assert re.findall('col">(.*?)<', text)[2:] == ['a', 'b', 'new']
   (line,) = re.findall('<tr><th scope="row">er.*', text)
   assert re.findall('<td>(.*?)</td>', line) == [

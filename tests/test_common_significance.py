@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from common import significance
+from common.comparison import significance
 
 
 def test_p_value_of_all_pairs_on_one_side():

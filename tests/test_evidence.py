@@ -8,7 +8,8 @@ import tarfile
 
 import pytest
 
-from common import grouping, reproducibility
+from common import reproducibility
+from common.comparison import grouping
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / 'docs' / 'results.md'

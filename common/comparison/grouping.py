@@ -8,12 +8,13 @@ import os
 import pathlib
 from typing import Any
 
-from common import comparison, errors, ownership, run_files
+from common import errors, ownership, run_files
+from common.comparison import study as study_lib
 
 
 def find(
   folders: Sequence[pathlib.Path],
-) -> tuple[list[comparison.Study], list[str]]:
+) -> tuple[list[study_lib.Study], list[str]]:
   """Studies of the runs in or below some folders, and what was left out.
 
   Raises:
@@ -67,12 +68,12 @@ def _places(
 
 def studies(
   runs: Sequence[run_files.Run],
-) -> tuple[list[comparison.Study], list[str]]:
+) -> tuple[list[study_lib.Study], list[str]]:
   """Runs whose scores mean the same, and which of them were there already."""
   found, doubles = [], []
-  for _, same in comparison.group(runs, _definition):
+  for _, same in study_lib.group(runs, _definition):
     rows, more = _rows(same)
-    found.append(comparison.Study(_title(same), tuple(rows)))
+    found.append(study_lib.Study(_title(same), tuple(rows)))
     doubles += more
   found = _entitled(found, lambda study: f'({_told_apart(study, found)})')
   found = _entitled(found, lambda study: f'[{found.index(study) + 1}]')
@@ -80,8 +81,8 @@ def studies(
 
 
 def _entitled(
-  found: Sequence[comparison.Study], say: Callable[[comparison.Study], str]
-) -> list[comparison.Study]:
+  found: Sequence[study_lib.Study], say: Callable[[study_lib.Study], str]
+) -> list[study_lib.Study]:
   """Studies, more said in the titles of those that share one."""
   titles = collections.Counter(study.title for study in found)
   return [
@@ -94,21 +95,21 @@ def _entitled(
 
 def _rows(
   runs: Sequence[run_files.Run],
-) -> tuple[list[comparison.Row], list[str]]:
+) -> tuple[list[study_lib.Row], list[str]]:
   rows, doubles = [], []
-  for method, of_method in comparison.group(
+  for method, of_method in study_lib.group(
     runs, lambda run: run.results['method']
   ):
     name = _namer(of_method, runs)
-    for variant, same in comparison.group(of_method, name):
+    for variant, same in study_lib.group(of_method, name):
       first: dict[tuple, run_files.Run] = {}
       for run in same:
-        known = first.setdefault(comparison.cell(run), run)
+        known = first.setdefault(study_lib.cell(run), run)
         if known is not run:
           doubles.append(
             f'{run.folder}: same method, order and seed as {known.folder}'
           )
-      rows.append(comparison.Row(method, variant, tuple(first.values())))
+      rows.append(study_lib.Row(method, variant, tuple(first.values())))
   return rows, doubles
 
 
@@ -119,13 +120,13 @@ def _namer(
 
   Where as many have one value as another, that of most runs of all methods.
   """
-  configs = [comparison.flatten(run.config) for run in runs]
-  others = [comparison.flatten(run.config) for run in everyone]
+  configs = [study_lib.flatten(run.config) for run in runs]
+  others = [study_lib.flatten(run.config) for run in everyone]
   method = runs[0].results['method']
   fields = sorted(
     field
     for field in set().union(*configs)
-    if field not in (*comparison.IDLE, *comparison.FREE)
+    if field not in (*study_lib.IDLE, *study_lib.FREE)
     and ownership.is_read(field, method)
   )
   usual = {
@@ -134,7 +135,7 @@ def _namer(
   }
 
   def name(run: run_files.Run) -> tuple[str, ...]:
-    config = comparison.flatten(run.config)
+    config = study_lib.flatten(run.config)
     return tuple(
       f'{field}={config.get(field)}'
       for field in fields
@@ -161,12 +162,12 @@ def _definition(run: run_files.Run) -> str:
 
 def _meaning(run: run_files.Run) -> dict[str, Any]:
   """All that scores mean something by."""
-  config = comparison.flatten(run.config)
+  config = study_lib.flatten(run.config)
   data = {
     name: value
     for name, value in config.items()
     if name.split('.')[0] in ('data', 'sites', 'tasks', 'native')
-    and name not in comparison.IDLE
+    and name not in study_lib.IDLE
   }
   metrics = {
     f'unit of {name}': (scores.unit, scores.higher_is_better)
@@ -191,7 +192,7 @@ def _meaning(run: run_files.Run) -> dict[str, Any]:
 
 
 def _told_apart(
-  study: comparison.Study, others: Sequence[comparison.Study]
+  study: study_lib.Study, others: Sequence[study_lib.Study]
 ) -> str:
   """What a study of the same sites as others has of its own."""
   mine, *rest = (

@@ -5,64 +5,64 @@ A method has the same colour, line and marker in all figures of a study.
 
 from collections.abc import Iterator, Sequence
 
-from common import (
-  comparison,
-  comparison_pictures,
-  comparison_scores,
-  comparison_style,
-  comparison_summaries,
-  comparison_training,
+from common.comparison import (
+  pictures,
+  score_figures,
+  summary_figures,
+  training_figures,
 )
+from common.comparison import study as study_lib
+from common.comparison import style as style_lib
 
 
-def draw_all(study: comparison.Study) -> Iterator[comparison_style.Drawn]:
+def draw_all(study: study_lib.Study) -> Iterator[style_lib.Drawn]:
   """(name, figure, caption) of all that the runs of a study have files for."""
   rows = study.best_first(study.main_rows)
   styles = {
-    row.name: comparison_style.style(i)
+    row.name: style_lib.style(i)
     for i, row in enumerate([*rows, study.untrained])
   }
   for metric in study.metrics:
     yield from _of_metric(study, rows, styles, metric)
-  yield from comparison_training.cosines(rows, styles)
-  yield from comparison_training.costs(rows, styles)
-  yield from comparison_pictures.stack(rows)
+  yield from training_figures.cosines(rows, styles)
+  yield from training_figures.costs(rows, styles)
+  yield from pictures.stack(rows)
 
 
 def _of_metric(
-  study: comparison.Study,
-  rows: Sequence[comparison.Row],
-  styles: comparison_style.Styles,
+  study: study_lib.Study,
+  rows: Sequence[study_lib.Row],
+  styles: style_lib.Styles,
   metric: str,
-) -> Iterator[comparison_style.Drawn]:
+) -> Iterator[style_lib.Drawn]:
   have = [row for row in rows if row.summary(metric, 'ACC').size]
   if not have:
     return
-  ordered, said = comparison_scores.of_usual_order(have)
+  ordered, said = score_figures.of_usual_order(have)
   yield (
     f'matrices_{metric}',
-    comparison_scores.matrices(ordered, metric),
+    score_figures.matrices(ordered, metric),
     f'{metric}: every site (column) after every stage (row), mean over runs; '
     f'bright is better.{said}',
   )
-  have, others = comparison.alike(have)
+  have, others = study_lib.alike(have)
   start = _reached(study.untrained, have, metric)
   # The stages of joint see all sites alike.
   learning = [row for row in have if row.method != 'joint']
   if learning:
-    scored = comparison_scores.scored_stages(learning, metric)
+    scored = score_figures.scored_stages(learning, metric)
     left_out = ', '.join(str(t) for t, has in enumerate(scored, 1) if not has)
     said = f' Not scored in some order, left out: stage {left_out}.'
     yield (
       f'learnt_{metric}',
-      comparison_scores.learnt_so_far(learning, metric, styles),
+      score_figures.learnt_so_far(learning, metric, styles),
       f'{metric}: mean over the sites learnt so far, after every stage: mean '
       'over runs, standard deviation over those of the same order. What falls '
       f'is forgotten, or harder.{said if left_out else ""}{others}',
     )
   yield (
     f'cases_{metric}',
-    comparison_scores.violins([*have, *start], metric, styles),
+    score_figures.violins([*have, *start], metric, styles),
     f'{metric} of every case after the last stage, mean over its labels and '
     f'over runs; the bar is the median.{others}',
   )
@@ -70,7 +70,7 @@ def _of_metric(
   if both:
     yield (
       f'trade_off_{metric}',
-      comparison_summaries.trade_off(both, metric, styles),
+      summary_figures.trade_off(both, metric, styles),
       f'{metric} of sites that were learnt against that of sites never seen; '
       'bars are standard deviations over runs. Up and right is better.'
       f'{others}',
@@ -80,7 +80,7 @@ def _of_metric(
     if not shared:
       continue
     alike = [row.only(shared) for row in variants]
-    drawn = comparison_summaries.ablation(alike, field, metric)
+    drawn = summary_figures.ablation(alike, field, metric)
     if drawn is not None:
       yield (
         f'ablation_{metric}_{name}_{field}',
@@ -91,8 +91,8 @@ def _of_metric(
 
 
 def _reached(
-  start: comparison.Row, rows: Sequence[comparison.Row], metric: str
-) -> list[comparison.Row]:
+  start: study_lib.Row, rows: Sequence[study_lib.Row], metric: str
+) -> list[study_lib.Row]:
   """The untrained network, where a method ends below it."""
   lowest = min(row.summary(metric, 'ACC').mean() for row in rows)
   return [start] if start.summary(metric, 'ACC').mean() > lowest else []

@@ -5,21 +5,22 @@ import json
 
 import numpy as np
 
-from common import comparison, ownership, run_files
+from common import ownership, run_files
+from common.comparison import study as study_lib
 
 _FOLDER = 'data.folder'
 # Relative and absolute differences of scores that another machine may make.
 _CLOSE = 0.05, 0.01
 
 
-def unequal_fields(study: comparison.Study) -> list[str]:
+def unequal_fields(study: study_lib.Study) -> list[str]:
   """Where main rows differ, fields aside that one method alone reads."""
   by_row = {
-    row.name: comparison.flatten(row.runs[0].config) for row in study.main_rows
+    row.name: study_lib.flatten(row.runs[0].config) for row in study.main_rows
   }
   lines = []
   for field in sorted(set().union(*by_row.values())):
-    if field in (*comparison.IDLE, *comparison.FREE) or ownership.owner(field):
+    if field in (*study_lib.IDLE, *study_lib.FREE) or ownership.owner(field):
       continue
     values = {n: json.dumps(c.get(field)) for n, c in by_row.items()}
     if len(set(values.values())) > 1:
@@ -27,17 +28,17 @@ def unequal_fields(study: comparison.Study) -> list[str]:
   return lines
 
 
-def unequal_records(rows: Sequence[comparison.Row]) -> list[str]:
+def unequal_records(rows: Sequence[study_lib.Row]) -> list[str]:
   """Where runs were not made with the same code, machine or files."""
   lines = []
-  for name in (*comparison.RECORDS, _FOLDER):
+  for name in (*study_lib.RECORDS, _FOLDER):
     found = {row.name: row.recorded(name) for row in rows if row.stage}
     if len(set().union(*found.values())) > 1:
       lines += _told(name, {n: ' and '.join(v) for n, v in found.items()})
   return lines
 
 
-def unequal_starts(rows: Sequence[comparison.Row]) -> list[str]:
+def unequal_starts(rows: Sequence[study_lib.Row]) -> list[str]:
   """Runs whose untrained network has other scores than it has in others.
 
   A network and a seed say what it is: such runs were scored by other rules,

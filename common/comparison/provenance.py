@@ -7,14 +7,10 @@ import shlex
 
 import numpy as np
 
-from common import (
-  comparison,
-  comparison_table,
-  files,
-  grouping,
-  page,
-  run_files,
-)
+from common import files, page, run_files
+from common.comparison import grouping
+from common.comparison import study as study_lib
+from common.comparison import table as table_lib
 
 _HEAD = """# Reproducibility
 
@@ -46,13 +42,13 @@ def write(folders: Sequence[pathlib.Path], path: pathlib.Path) -> None:
   print(f'done: {count} runs; {path}')
 
 
-def _section(study: comparison.Study) -> Iterator[str]:
+def _section(study: study_lib.Study) -> Iterator[str]:
   yield from (f'## {study.title}', '')
-  for field in comparison.RECORDS:
+  for field in study_lib.RECORDS:
     said = {value for row in study.rows for value in row.recorded(field)}
     yield f'- {field}: {", ".join(sorted(said)) or "not recorded"}'
   yield ''
-  for name, table in comparison_table.create_all(study).items():
+  for name, table in table_lib.create_all(study).items():
     if name:
       yield from (f'### {name}', '')
     method, runs, *rest = table.head
@@ -98,13 +94,13 @@ def _is_place(word: str) -> bool:
   return bool(re.match(r'--(workdir|config\.data\.folder)=', word))
 
 
-def _commits(row: comparison.Row) -> str:
+def _commits(row: study_lib.Row) -> str:
   """Abbreviated as git does."""
   said = row.recorded('git') if row.stage else []
   return ' '.join(re.sub(r'[0-9a-f]{40}', lambda m: m[0][:7], x) for x in said)
 
 
-def _minutes(row: comparison.Row) -> str:
+def _minutes(row: study_lib.Row) -> str:
   said = [run.results.get('wall_s') for run in row.runs]
   known = [seconds for seconds in said if seconds is not None]
   if not known or not row.stage:

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import comparison, methods, page, significance
+from common import methods, page
+from common.comparison import significance
+from common.comparison import study as study_lib
 
 Column = tuple[str, str]  # metric, summary
 # Of fewer no signed-rank test can find p below .05, 2 / 2^5 at best. Made all
@@ -22,7 +24,7 @@ _SIZES = {
 }
 
 
-class Test(NamedTuple):
+class PairedTest(NamedTuple):
   """A row against the reference, on the orders and seeds that both have.
 
   Attributes:
@@ -50,10 +52,10 @@ class Table:
     tests: (row, column) -> test, p adjusted for the rows of this table.
   """
 
-  rows: tuple[comparison.Row, ...]
+  rows: tuple[study_lib.Row, ...]
   columns: tuple[Column, ...]
-  reference: comparison.Row | None
-  tests: Mapping[tuple[str, Column], Test]
+  reference: study_lib.Row | None
+  tests: Mapping[tuple[str, Column], PairedTest]
 
   def to_html(self) -> str:
     return page.table(self.head, [self.line(row) for row in self.rows])
@@ -76,10 +78,12 @@ class Table:
             values.size,
             values.mean(),
             values.std(ddof=1) if values.size > 1 else '',
-            *self.tests.get((row.name, column), ('',) * len(Test._fields)),
+            *self.tests.get(
+              (row.name, column), ('',) * len(PairedTest._fields)
+            ),
           ]
 
-  def line(self, row: comparison.Row) -> list[str | page.Cell]:
+  def line(self, row: study_lib.Row) -> list[str | page.Cell]:
     """What stands under each title of the head."""
     other = '' if row.cells == self._usual else '*'
     cells = [
@@ -93,12 +97,12 @@ class Table:
     ]
     return [row.name, f'{len(row.runs)}{other}', _kept(row), *cells]
 
-  def _mark(self, row: comparison.Row, column: Column) -> str:
+  def _mark(self, row: study_lib.Row, column: Column) -> str:
     """Among methods that learn one site after another, on the same cells."""
     rivals = {
       other.name: float(other.summary(*column).mean())
       for other in self.rows
-      if other.method not in comparison.BOUNDS
+      if other.method not in study_lib.BOUNDS
       and other.cells == self._usual
       and other.summary(*column).size
     }
@@ -110,13 +114,13 @@ class Table:
   @property
   def _usual(self) -> set[tuple]:
     """Orders and seeds of most rivals, of the reference where as many."""
-    rivals = [x for x in self.rows if x.method not in comparison.BOUNDS]
+    rivals = [x for x in self.rows if x.method not in study_lib.BOUNDS]
     own = [row.cells for row in rivals or self.rows]
     first = None if self.reference is None else self.reference.cells
     return max(own, key=lambda x: (own.count(x), x == first, len(x)))
 
 
-def create_all(study: comparison.Study, wanted: str = '') -> dict[str, Table]:
+def create_all(study: study_lib.Study, wanted: str = '') -> dict[str, Table]:
   """The main table of a study, named '', ablations, and changes made alike.
 
   An ablation is of one method; a change made alike, several methods have.
@@ -134,29 +138,29 @@ def create_all(study: comparison.Study, wanted: str = '') -> dict[str, Table]:
 
 
 def _chosen(
-  rows: Sequence[comparison.Row], names: Sequence[str]
-) -> comparison.Row | None:
+  rows: Sequence[study_lib.Row], names: Sequence[str]
+) -> study_lib.Row | None:
   by_method = {row.method: row for row in rows}
   return next((by_method[name] for name in names if name in by_method), None)
 
 
 def create(
-  study: comparison.Study,
-  rows: Sequence[comparison.Row],
-  reference: comparison.Row | None,
+  study: study_lib.Study,
+  rows: Sequence[study_lib.Row],
+  reference: study_lib.Row | None,
 ) -> Table:
   """The table of some rows of a study, tested against one of them."""
   rows = study.best_first(rows)
   columns = tuple(
     (metric, summary)
     for metric in study.metrics
-    for summary in comparison.SUMMARIES
+    for summary in study_lib.SUMMARIES
     if any(row.summary(metric, summary).size for row in rows)
   )
   tests = {} if reference is None else _tests(study.metrics, rows, reference)
   if tests and columns:
 
-    def behind(row: comparison.Row) -> float:
+    def behind(row: study_lib.Row) -> float:
       if row.name == reference.name:
         return 0.0
       test = tests.get((row.name, columns[0]))
@@ -166,7 +170,7 @@ def create(
   return Table(tuple(rows), columns, reference, tests)
 
 
-def sites_html(rows: Sequence[comparison.Row], metric: str) -> str:
+def sites_html(rows: Sequence[study_lib.Row], metric: str) -> str:
   """What is left of every site in the end, in the units of the metric."""
   scores = rows[0].runs[0].scores[metric]
   values = {
@@ -186,8 +190,8 @@ def sites_html(rows: Sequence[comparison.Row], metric: str) -> str:
 
 
 def paired(
-  row: comparison.Row,
-  reference: comparison.Row,
+  row: study_lib.Row,
+  reference: study_lib.Row,
   metric: str,
   sites: Sequence[str],
 ) -> float:
@@ -197,7 +201,7 @@ def paired(
   """
   shared = row.cells & reference.cells
   a, b = (
-    comparison.case_scores(one.only(shared), metric, sites)
+    study_lib.case_scores(one.only(shared), metric, sites)
     for one in (row, reference)
   )
   cases = sorted(a.keys() & b.keys())
@@ -206,9 +210,9 @@ def paired(
 
 def _tests(
   metrics: Sequence[str],
-  rows: Sequence[comparison.Row],
-  reference: comparison.Row,
-) -> dict[tuple[str, Column], Test]:
+  rows: Sequence[study_lib.Row],
+  reference: study_lib.Row,
+) -> dict[tuple[str, Column], PairedTest]:
   found, results = {}, reference.runs[0].results
   places = {'ACC': sorted(results['stream']), 'unseen': results['unseen']}
   for metric in metrics:
@@ -230,7 +234,7 @@ def _tests(
       )
       for name, values in gaps.items():
         values = values or [np.nan]
-        found[name, (metric, summary)] = Test(
+        found[name, (metric, summary)] = PairedTest(
           float(np.mean(values)),
           min(values),
           max(values),
@@ -240,14 +244,14 @@ def _tests(
   return found
 
 
-def _kept(row: comparison.Row) -> str:
+def _kept(row: study_lib.Row) -> str:
   """Cases of past sites that the last stage replays.
 
   Of a reservoir its size: some of its cases are of the last site.
   """
   method = methods.METHODS.get(row.method)
   field, each, kind = _SIZES.get(method.memory if method else '', ('', 0, ''))
-  size = comparison.flatten(row.runs[0].config).get(field)
+  size = study_lib.flatten(row.runs[0].config).get(field)
   if size is None:
     return page.signed(None)
   num_past = len(row.runs[0].results['stream']) - 1
@@ -267,7 +271,7 @@ def _cell(
   return page.Cell(text, mark, '; '.join(filter(None, [fewer, said])))
 
 
-def _said(test: Test | None) -> str:
+def _said(test: PairedTest | None) -> str:
   if test is None or np.isnan(test.gap):
     return ''
   gap = _gap(test.gap)

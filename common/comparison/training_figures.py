@@ -6,13 +6,9 @@ from collections.abc import Iterator, Sequence
 from matplotlib import figure as mpl_figure
 import numpy as np
 
-from common import (
-  comparison,
-  comparison_style,
-  figures,
-  run_files,
-  training_figure,
-)
+from common import figures, run_files, training_figure
+from common.comparison import study as study_lib
+from common.comparison import style as style_lib
 
 _COSINES = {
   'cosine/orientational': 'incoming and replayed cases',
@@ -21,12 +17,12 @@ _COSINES = {
 
 
 def cosines(
-  rows: Sequence[comparison.Row], styles: comparison_style.Styles
-) -> Iterator[comparison_style.Drawn]:
+  rows: Sequence[study_lib.Row], styles: style_lib.Styles
+) -> Iterator[style_lib.Drawn]:
   """Of the gradients that an alignment asks to agree."""
   for name, between in _COSINES.items():
     logged = [
-      row.only({comparison.cell(run) for run in row.runs if _logged(run, name)})
+      row.only({study_lib.cell(run) for run in row.runs if _logged(run, name)})
       for row in rows
     ]
     have = [row for row in logged if row.runs]
@@ -41,7 +37,7 @@ def cosines(
 
 
 def _logged_curves(
-  rows: Sequence[comparison.Row], name: str, styles: comparison_style.Styles
+  rows: Sequence[study_lib.Row], name: str, styles: style_lib.Styles
 ) -> mpl_figure.Figure:
   figure = mpl_figure.Figure(figsize=(7.2, 3.0), layout='constrained')
   axes = figure.add_subplot()
@@ -61,7 +57,7 @@ def _logged_curves(
         training_figure.running_mean(np.array(mean), max(1, len(steps) // 4)),
         **line,
       )
-    axes.plot([], [], label=comparison_style.label(row.name), **line)
+    axes.plot([], [], label=style_lib.label(row.name), **line)
   axes.axhline(0, color='#888888', linewidth=0.7)
   axes.set_xlabel('within each stage')
   axes.set_ylabel('cosine')
@@ -73,8 +69,8 @@ def _logged_curves(
 
 
 def costs(
-  rows: Sequence[comparison.Row], styles: comparison_style.Styles
-) -> Iterator[comparison_style.Drawn]:
+  rows: Sequence[study_lib.Row], styles: style_lib.Styles
+) -> Iterator[style_lib.Drawn]:
   """Time of a step, and memory."""
   names = {
     'step_s': 'seconds of a step',
@@ -112,7 +108,7 @@ def costs(
     axes.set_xlabel(names[field])
     axes.margins(x=0.22)
     axes.spines[['top', 'right']].set_visible(False)
-  labels = [comparison_style.label(row.name) for row in rows]
+  labels = [style_lib.label(row.name) for row in rows]
   said = '; '.join(numbers)
   if len(numbers) > 1:
     labels = [
@@ -138,7 +134,7 @@ def _device(run: run_files.Run) -> str:
   return run.results.get('device') or 'unknown'
 
 
-def _usual_device(row: comparison.Row) -> str:
+def _usual_device(row: study_lib.Row) -> str:
   ((name, _),) = collections.Counter(map(_device, row.runs)).most_common(1)
   return name
 

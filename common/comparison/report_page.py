@@ -8,17 +8,10 @@ import pathlib
 import re
 from typing import Any
 
-from common import (
-  comparability,
-  comparison,
-  comparison_figures,
-  comparison_table,
-  errors,
-  figures,
-  files,
-  grouping,
-  page,
-)
+from common import errors, figures, files, page
+from common.comparison import all_figures, comparability, grouping
+from common.comparison import study as study_lib
+from common.comparison import table as table_lib
 
 _COLUMNS = (
   'study',
@@ -83,7 +76,7 @@ def write(
     )
   sections, numbers, shown = [], [], 0
   for place, study in enumerate(studies, start=1):
-    tables = comparison_table.create_all(study, reference)
+    tables = table_lib.create_all(study, reference)
     for name, table in tables.items():
       numbers += [[study.title, name, *line] for line in table.numbers()]
     pictures = list(_draw(study, folder / 'figures', f'{place}'))
@@ -106,10 +99,10 @@ def _table_text(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _draw(
-  study: comparison.Study, folder: pathlib.Path, prefix: str
+  study: study_lib.Study, folder: pathlib.Path, prefix: str
 ) -> Iterator[tuple[pathlib.Path, str]]:
   """Figures of a study, written: (path, caption)."""
-  for name, figure, caption in comparison_figures.draw_all(study):
+  for name, figure, caption in all_figures.draw_all(study):
     plain = re.sub(r'[^0-9A-Za-z-]', '_', f'{prefix}_{name}')
     path = folder / f'{plain}.png'
     figures.save(figure, path, caption)
@@ -117,8 +110,8 @@ def _draw(
 
 
 def _section(
-  study: comparison.Study,
-  tables: dict[str, comparison_table.Table],
+  study: study_lib.Study,
+  tables: dict[str, table_lib.Table],
   pictures: Sequence[tuple[pathlib.Path, str]],
   shown: int,
   wanted: str,
@@ -142,7 +135,7 @@ def _section(
         _note, comparability.unequal_fields(study) + records + starts
       )
       for metric, scores in study.rows[0].runs[0].scores.items():
-        parts.append(comparison_table.sites_html(table.rows, metric))
+        parts.append(table_lib.sites_html(table.rows, metric))
         parts.append(_note(_SITES.format(axis=scores.axis_label)))
   for number, (path, caption) in enumerate(pictures, start=shown + 1):
     parts.append(page.figure(number, path, caption))

@@ -6,11 +6,13 @@ from typing import Any
 from matplotlib import figure as mpl_figure
 import numpy as np
 
-from common import comparison, comparison_style, figures
+from common import figures
+from common.comparison import study as study_lib
+from common.comparison import style as style_lib
 
 
 def trade_off(
-  rows: Sequence[comparison.Row], metric: str, styles: comparison_style.Styles
+  rows: Sequence[study_lib.Row], metric: str, styles: style_lib.Styles
 ) -> mpl_figure.Figure:
   """ACC against unseen, a point for each row."""
   figure = mpl_figure.Figure(figsize=(6.4, 4.8), layout='constrained')
@@ -23,7 +25,7 @@ def trade_off(
       xerr=_spread(x),
       yerr=_spread(y),
       elinewidth=0.8,
-      label=comparison_style.label(row.name),
+      label=style_lib.label(row.name),
       **(styles[row.name] | {'linestyle': ''}),
     )
   label = rows[0].runs[0].scores[metric].summary_label
@@ -35,7 +37,7 @@ def trade_off(
 
 
 def ablation(
-  rows: Sequence[comparison.Row], field: str, metric: str
+  rows: Sequence[study_lib.Row], field: str, metric: str
 ) -> mpl_figure.Figure | None:
   """Summaries over the values of a field; None where there are too few."""
   values = [_value(row, field) for row in rows]
@@ -72,8 +74,8 @@ def ablation(
   return figure
 
 
-def _value(row: comparison.Row, field: str) -> Any:
-  return comparison.flatten(row.runs[0].config).get(field)
+def _value(row: study_lib.Row, field: str) -> Any:
+  return study_lib.flatten(row.runs[0].config).get(field)
 
 
 def _spread(values: np.ndarray) -> float:

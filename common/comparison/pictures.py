@@ -7,12 +7,14 @@ from matplotlib import figure as mpl_figure
 import numpy as np
 from PIL import Image
 
-from common import comparison, comparison_style, figures
+from common import figures
+from common.comparison import study as study_lib
+from common.comparison import style as style_lib
 
 _PER_PAGE = 4
 
 
-def stack(rows: Sequence[comparison.Row]) -> Iterator[comparison_style.Drawn]:
+def stack(rows: Sequence[study_lib.Row]) -> Iterator[style_lib.Drawn]:
   """Registered pairs of all methods, and what generators draw.
 
   Of the first order and seed of each method; where all have one in common, the

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from matplotlib import figure as mpl_figure
 import numpy as np
 
-from common import comparison, comparison_style, figures, run_files
+from common import figures, run_files
 from common import scores as scores_lib
+from common.comparison import study as study_lib
+from common.comparison import style as style_lib
 
 
 def of_usual_order(
-  rows: Sequence[comparison.Row],
-) -> tuple[list[comparison.Row], str]:
+  rows: Sequence[study_lib.Row],
+) -> tuple[list[study_lib.Row], str]:
   """Rows cut to the order that most runs have, and what to say of that."""
   orders = collections.Counter(
-    order for row in rows for order, _ in map(comparison.cell, row.runs)
+    order for row in rows for order, _ in map(study_lib.cell, row.runs)
   )
   ((wanted, _),) = orders.most_common(1)
   cut = [row.only({x for x in row.cells if x[0] == wanted}) for row in rows]
@@ -25,7 +27,7 @@ def of_usual_order(
   return [row for row in cut if row.runs], said
 
 
-def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
+def matrices(rows: Sequence[study_lib.Row], metric: str) -> mpl_figure.Figure:
   """A small heat map of the mean R of each row, whose runs have one order."""
   tables = _mean_scores(rows, metric)
   columns = min(4, len(tables))
@@ -53,7 +55,7 @@ def matrices(rows: Sequence[comparison.Row], metric: str) -> mpl_figure.Figure:
       vmax=high,
       aspect='auto',
     )
-    axes.set_title(comparison_style.label(name), fontsize=9)
+    axes.set_title(style_lib.label(name), fontsize=9)
     names = [figures.plain(site) for site in scores.sites]
     axes.set_xticks(range(num_sites), names, rotation=90, fontsize=7)
     stages = [str(t + 1) for t in range(len(scores.matrix))]
@@ -87,14 +89,14 @@ def _learnt(run: run_files.Run, metric: str) -> np.ndarray:
   return np.array([_nanmean(table[t, : t + 1]) for t in range(len(table))])
 
 
-def scored_stages(rows: Sequence[comparison.Row], metric: str) -> np.ndarray:
+def scored_stages(rows: Sequence[study_lib.Row], metric: str) -> np.ndarray:
   """(T,), whether every run has a score of what it has learnt by then."""
   found = [[_learnt(run, metric) for run in row.runs] for row in rows]
   return np.isfinite(found).all(axis=(0, 1))
 
 
 def learnt_so_far(
-  rows: Sequence[comparison.Row], metric: str, styles: comparison_style.Styles
+  rows: Sequence[study_lib.Row], metric: str, styles: style_lib.Styles
 ) -> mpl_figure.Figure:
   """Mean score of the sites learnt so far over the stages.
 
@@ -111,8 +113,8 @@ def learnt_so_far(
   for row, shift in zip(rows, shifts, strict=True):
     by_order = [
       np.array([_learnt(run, metric)[known] for run in runs])
-      for _, runs in comparison.group(
-        row.runs, lambda run: comparison.cell(run)[0]
+      for _, runs in study_lib.group(
+        row.runs, lambda run: study_lib.cell(run)[0]
       )
     ]
     axes.errorbar(
@@ -121,7 +123,7 @@ def learnt_so_far(
       _spread_within(by_order),
       markersize=4,
       elinewidth=0.8,
-      label=comparison_style.label(row.name),
+      label=style_lib.label(row.name),
       **styles[row.name],
     )
   axes.set_xticks(stages)
@@ -134,12 +136,12 @@ def learnt_so_far(
 
 
 def violins(
-  rows: Sequence[comparison.Row], metric: str, styles: comparison_style.Styles
+  rows: Sequence[study_lib.Row], metric: str, styles: style_lib.Styles
 ) -> mpl_figure.Figure:
   """Every case of every site, a violin for each row."""
   scores = rows[0].runs[0].scores[metric]
   sites = scores.site_names
-  found = {row.name: comparison.case_scores(row, metric, sites) for row in rows}
+  found = {row.name: study_lib.case_scores(row, metric, sites) for row in rows}
   scored = {site for cases in found.values() for site, _ in cases}
   sites = [site for site in sites if site in scored]
   figure = mpl_figure.Figure(
@@ -171,7 +173,7 @@ def violins(
     axes.set_title(title, fontsize=9)
     axes.grid(axis='x', color='#E4E4E4', linewidth=0.7)
     axes.spines[['top', 'right']].set_visible(False)
-  names = [comparison_style.label(row.name) for row in rows]
+  names = [style_lib.label(row.name) for row in rows]
   panels[0].set_yticks(range(len(rows)), names)
   panels[0].invert_yaxis()
   figure.supxlabel(figures.plain(scores.axis_label), fontsize=9)
@@ -179,7 +181,7 @@ def violins(
 
 
 def _mean_scores(
-  rows: Sequence[comparison.Row], metric: str
+  rows: Sequence[study_lib.Row], metric: str
 ) -> dict[str, scores_lib.Scores]:
   """Row -> mean R."""
   tables = {}

@@ -1,0 +1,1 @@
+"""Runs beside each other: what is comparable, tested, drawn and written."""

@@ -31,7 +31,7 @@ ESTIMATORS = ('first_order', 'meta', 'exact')
 
 def main() -> None:
   args = _parse()
-  app.keep_memory()
+  app.restart_for_malloc()
   if args.memory_only:
     print(json.dumps(_peak(args)))
     return

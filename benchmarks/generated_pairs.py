@@ -26,7 +26,7 @@ from common import app
 
 def main() -> None:
   args = _parse()
-  app.keep_memory()
+  app.restart_for_malloc()
   import jax
   from ml_collections import config_dict
   import numpy as np

@@ -31,7 +31,7 @@ from common import app
 
 def main() -> None:
   args = _parse()
-  app.keep_memory()
+  app.restart_for_malloc()
   if args.memory_only:
     print(json.dumps({'peak_gib': _peak_of_ours(args)}))
     return

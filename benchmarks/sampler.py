@@ -23,7 +23,7 @@ from common import app
 
 def main() -> None:
   args = _parse()
-  app.keep_memory()
+  app.restart_for_malloc()
   import jax
 
   ddim, network, count = _make_runs(args)

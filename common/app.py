@@ -127,7 +127,7 @@ def run_on_paths(
   )
 
 
-def checked_out(out: str) -> pathlib.Path:
+def require_out(out: str) -> pathlib.Path:
   """The value of a flag `--out`.
 
   Raises:
@@ -251,7 +251,7 @@ _MEMORY = {
 }
 
 
-def keep_memory() -> None:
+def restart_for_malloc() -> None:
   """Starts the process over, once, with settings that glibc reads at start."""
   if sys.platform != 'linux' or any(name in os.environ for name in _MEMORY):
     return
@@ -260,7 +260,7 @@ def keep_memory() -> None:
 
 
 def _prepare_jax(device: str = 'auto') -> None:
-  keep_memory()
+  restart_for_malloc()
   # Preallocation would take three quarters of a GPU that may be shared.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')

@@ -29,7 +29,7 @@ _ITEMS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class PlannedRun:
   """One training.
 
   Attributes:
@@ -51,7 +51,7 @@ class Run:
 
 def list_runs(
   groups: Mapping[str, Mapping[str, Any]], out: pathlib.Path
-) -> list[Run]:
+) -> list[PlannedRun]:
   """Every run of every group once: seeds, then orders, variants last.
 
   A group has `problem` ('smg' or 'samcl'), `base` (a config file), `methods`,
@@ -63,7 +63,7 @@ def list_runs(
     InputError: a field that is missing, not known or of another kind, or one
       folder for two different commands.
   """
-  found: dict[pathlib.Path, tuple[tuple, Run]] = {}
+  found: dict[pathlib.Path, tuple[tuple, PlannedRun]] = {}
   for name, group in groups.items():
     for place, run in _runs(_checked(name, group), out):
       _, known = found.setdefault(run.folder, (place, run))
@@ -78,7 +78,7 @@ def list_runs(
 
 def _runs(
   group: Mapping[str, Any], out: pathlib.Path
-) -> Iterator[tuple[tuple, Run]]:
+) -> Iterator[tuple[tuple, PlannedRun]]:
   """Runs with their places in the order of the sweep."""
   base = pathlib.Path(group['base'])
   for seed in group['seeds']:
@@ -102,7 +102,7 @@ def _runs(
             *(f'--config.{flag}' for flag in flags),
             f'--workdir={folder}',
           )
-          yield (seed, number, bool(variant)), Run(folder, command)
+          yield (seed, number, bool(variant)), PlannedRun(folder, command)
 
 
 def _checked(name: str, group: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,22 +22,22 @@ class Ended(NamedTuple):
     problem: how it ended, in words, if not by itself with code 0.
   """
 
-  run: grid.Run
+  run: grid.PlannedRun
   seconds: float
   problem: str = ''
 
 
-def log_path(run: grid.Run) -> pathlib.Path:
+def log_path(run: grid.PlannedRun) -> pathlib.Path:
   """What a run says, beside its folder."""
   return run.folder.with_name(f'{run.folder.name}.log')
 
 
-def compiled_path(run: grid.Run) -> pathlib.Path:
+def compiled_path(run: grid.PlannedRun) -> pathlib.Path:
   """What runs of a base config compile, for each other."""
   return run.folder.with_name('compiled').absolute()
 
 
-def local(runs: Sequence[grid.Run], jobs: int) -> Generator[Ended]:
+def local(runs: Sequence[grid.PlannedRun], jobs: int) -> Generator[Ended]:
   """`jobs` processes side by side, each on its share of the cores.
 
   When the caller stops, those that run are asked to save and end.
@@ -46,7 +46,7 @@ def local(runs: Sequence[grid.Run], jobs: int) -> Generator[Ended]:
   shares = [cores[i::jobs] or cores for i in range(jobs)]
   children = _Children()
 
-  def execute(run: grid.Run) -> Ended:
+  def execute(run: grid.PlannedRun) -> Ended:
     share = shares.pop()
     try:
       return _execute(run, children, cores=share)
@@ -69,7 +69,7 @@ def local(runs: Sequence[grid.Run], jobs: int) -> Generator[Ended]:
 
 
 def on_ray(
-  runs: Sequence[grid.Run], *, num_cpus: float, num_gpus: float
+  runs: Sequence[grid.PlannedRun], *, num_cpus: float, num_gpus: float
 ) -> Generator[Ended]:
   """A task of a Ray cluster for each run, which all see the same folders.
 
@@ -129,7 +129,7 @@ class _Children:
 
 
 def _execute(
-  run: grid.Run,
+  run: grid.PlannedRun,
   children: _Children,
   *,
   cores: Sequence[int] = (),
@@ -172,7 +172,7 @@ def _said_by(code: int) -> str:
     return f'killed by signal {-code}'
 
 
-def _execute_there(run: grid.Run, folder: pathlib.Path) -> Ended:
+def _execute_there(run: grid.PlannedRun, folder: pathlib.Path) -> Ended:
   """In a worker, which is told by SIGTERM that its run has to save and end."""
   children = _Children()
   if threading.current_thread() is threading.main_thread():
@@ -187,7 +187,7 @@ def _cores() -> list[int]:
   return []
 
 
-def _say(run: grid.Run, line: str) -> None:
+def _say(run: grid.PlannedRun, line: str) -> None:
   try:
     with open(log_path(run), 'a', encoding='utf-8') as log:
       log.write(f'{line}\n')

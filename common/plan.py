@@ -8,7 +8,7 @@ from common import problem as problem_lib
 
 # rows[stage][site]: stage 0 is the untrained network, stage t follows the t-th
 # site of the stream.
-Rows = list[list[list[problem_lib.Row]]]
+Rows = list[list[list[problem_lib.CaseScore]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Position:
   @classmethod
   def from_json(cls, fields: dict) -> 'Position':
     rows = [
-      [[problem_lib.Row(*row) for row in site] for site in stage]
+      [[problem_lib.CaseScore(*row) for row in site] for site in stage]
       for stage in fields['rows']
     ]
     return cls(**(fields | {'rows': rows}))

@@ -12,7 +12,7 @@ from common import metrics as metrics_lib
 from common import train_state as ts
 
 
-class Row(NamedTuple):
+class CaseScore(NamedTuple):
   """One value of one metric on one case; `label` is '' for whole-case ones."""
 
   case: str
@@ -94,7 +94,7 @@ class Problem(Protocol):
     The stream adds the field 'site', int32 (b,).
     """
 
-  def evaluate(self, params: ts.Params, site: int) -> list[Row]:
+  def evaluate(self, params: ts.Params, site: int) -> list[CaseScore]:
     """Scores of every test case of a site, stream first, then unseen."""
 
   def draw(
@@ -125,7 +125,7 @@ def make_create_params(network: nn.Module) -> Callable[..., ts.Params]:
   )
 
 
-def score(rows: Sequence[Row], metric: str) -> float:
+def score(rows: Sequence[CaseScore], metric: str) -> float:
   """Mean over labels within a case, then over cases; nan if there is none."""
   cases: dict[str, list[float]] = {}
   for row in rows:

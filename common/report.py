@@ -20,7 +20,7 @@ def main(
   """Writes the report, see `report_page.write`."""
   from common.comparison import report_page
 
-  report_page.write(folders, app.checked_out(out), reference)
+  report_page.write(folders, app.require_out(out), reference)
 
 
 if __name__ == '__main__':

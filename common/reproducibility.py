@@ -16,7 +16,7 @@ def main(folders: Sequence[pathlib.Path], out: str) -> None:
   """Writes the file `out`, see `provenance.write`."""
   from common.comparison import provenance
 
-  provenance.write(folders, app.checked_out(out))
+  provenance.write(folders, app.require_out(out))
 
 
 if __name__ == '__main__':

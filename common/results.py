@@ -29,7 +29,7 @@ def matrix(rows: plan_lib.Rows, metric: str) -> np.ndarray:
   )
 
 
-def are_in(workdir: pathlib.Path) -> bool:
+def exist(workdir: pathlib.Path) -> bool:
   """Whether the run has ended."""
   return (workdir / _RESULTS).exists()
 
@@ -116,7 +116,7 @@ def per_case(problem: problem_lib.Problem, rows: plan_lib.Rows) -> str:
 def write_evaluation(
   workdir: pathlib.Path,
   sites: Sequence[str],
-  rows: Sequence[Sequence[problem_lib.Row]],
+  rows: Sequence[Sequence[problem_lib.CaseScore]],
 ) -> None:
   """Writes evaluation.csv: the rows of each site, without a stage."""
   text = io.StringIO()
@@ -128,7 +128,7 @@ def write_evaluation(
 
 
 def table(
-  problem: problem_lib.Problem, rows: Sequence[Sequence[problem_lib.Row]]
+  problem: problem_lib.Problem, rows: Sequence[Sequence[problem_lib.CaseScore]]
 ) -> Iterator[str]:
   """Lines of a table of sites by metrics."""
   sites = [*problem.stream, *problem.unseen]

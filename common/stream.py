@@ -294,7 +294,7 @@ class Stream:
     position.wall_s = time.monotonic() - since
     self._checkpoints.save(position.step, state, position.to_json())
 
-  def _evaluate(self, params: ts.Params) -> list[list[problem_lib.Row]]:
+  def _evaluate(self, params: ts.Params) -> list[list[problem_lib.CaseScore]]:
     num_sites = len(self._problem.stream) + len(self._problem.unseen)
     return [self._problem.evaluate(params, site) for site in range(num_sites)]
 

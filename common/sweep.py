@@ -56,7 +56,7 @@ def main(config: config_dict.ConfigDict, workdir: pathlib.Path) -> int:
   return 1 if failed else 0
 
 
-def _check_claim(run: grid.Run) -> None:
+def _check_claim(run: grid.PlannedRun) -> None:
   """A run that ended before its base was changed must not pass as the new."""
   if (run.folder / 'config.json').exists():
     flags = [word for word in run.command if word.startswith('--')]
@@ -66,7 +66,7 @@ def _check_claim(run: grid.Run) -> None:
 
 
 def _launch(
-  config: config_dict.ConfigDict, runs: Sequence[grid.Run]
+  config: config_dict.ConfigDict, runs: Sequence[grid.PlannedRun]
 ) -> Generator[launchers.Ended]:
   if config.launcher == 'local':
     return launchers.local(runs, config.jobs)
@@ -95,7 +95,7 @@ def _watch(
   return failed
 
 
-def _last_line(run: grid.Run) -> str:
+def _last_line(run: grid.PlannedRun) -> str:
   path = launchers.log_path(run)
   if not path.exists():
     return 'nothing said'

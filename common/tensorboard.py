@@ -20,7 +20,7 @@ def main(
   """Writes a folder of events for each run in or below `folders`."""
   from common import event_files
 
-  event_files.write(folders, app.checked_out(out), follow=follow)
+  event_files.write(folders, app.require_out(out), follow=follow)
 
 
 if __name__ == '__main__':

@@ -64,7 +64,7 @@ def train(
   )
   with files.locked(workdir), _sigterm(stopped):
     claim.take(workdir, config)
-    if not results.are_in(workdir):
+    if not results.exist(workdir):
       finished = runner.run()
       if finished is None:
         print(f'stopped after a checkpoint; start again to go on: {workdir}')

@@ -29,7 +29,7 @@ Scores = list[tuple[str, float]]
 SURFACE = ('assd', 'hd95', 'surface_dice')
 
 
-class Registration:
+class RegistrationProblem:
   """A stream of registration tasks learnt by one LKU-Net.
 
   Args:
@@ -87,7 +87,9 @@ class Registration:
       name: np.concatenate([part[name] for part in parts]) for name in parts[0]
     }
 
-  def evaluate(self, params: ts.Params, site: int) -> list[problem_lib.Row]:
+  def evaluate(
+    self, params: ts.Params, site: int
+  ) -> list[problem_lib.CaseScore]:
     task, rows = self._tasks[site], []
     for number, pair in enumerate(task.val):
       batch = task.load('val', [number])
@@ -103,7 +105,7 @@ class Registration:
         **self._field_scores(task, batch, registered),
       }
       rows += [
-        problem_lib.Row(
+        problem_lib.CaseScore(
           pair.name, label, name, float(value), self.metrics[name].unit
         )
         for name, scored in values.items()

@@ -21,11 +21,11 @@ from common import app
 _SIDES = ('fixed', 'moving')
 _KINDS = ('mask', 'label', 'landmarks')
 _EXTRAS = {
-  'mask': 'what counts in the {side} image, on its grid',
-  'label': 'labels of the {side} image, on its grid: they are warped and scored'
-  ' where both are given, and never looked at by the registration',
-  'landmarks': 'points of the {side} image (.csv with columns x, y, z in mm, '
-  'RAS; .fcsv; .mrk.json), scored where both are given',
+  'mask': 'What counts in the {side} image, on its grid.',
+  'label': 'Labels of the {side} image, on its grid: they are warped and scored'
+  ' where both are given, and never looked at by the registration.',
+  'landmarks': 'Points of the {side} image (.csv with columns x, y, z in mm, '
+  'RAS; .fcsv; .mrk.json), scored where both are given.',
 }
 
 
@@ -53,7 +53,7 @@ def main(
   from common import errors, extras, files
   from samcl import pair_jobs, registrar
 
-  folder = app.checked_out(out)
+  folder = app.require_out(out)
   if not workdir:
     raise errors.InputError('--workdir: missing, must be the folder of a run')
   if refine < 0:
@@ -116,9 +116,7 @@ if __name__ == '__main__':
         'Also write displacement.h5, a transform of ITK (extra [itk]).', False
       ),
       **{
-        f'{side}_{kind}': app.Option(
-          _EXTRAS[kind].format(side=side).capitalize() + '.'
-        )
+        f'{side}_{kind}': app.Option(_EXTRAS[kind].format(side=side))
         for side in _SIDES
         for kind in _KINDS
       },

@@ -14,7 +14,7 @@ from samcl import transform as transform_lib
 
 def create_problem(
   config: config_dict.ConfigDict,
-) -> problem_lib.Registration:
+) -> problem_lib.RegistrationProblem:
   """The tasks, network and loss of a config; every file is read and checked.
 
   Raises:
@@ -26,7 +26,7 @@ def create_problem(
   fields = config.model.to_dict()
   transform = {name: fields.pop(name) for name in transform_lib.FIELDS}
   try:
-    return problem_lib.Registration(
+    return problem_lib.RegistrationProblem(
       tasks,
       num_unseen=len(config.unseen),
       network=lku_net.create(**fields),

@@ -41,7 +41,7 @@ def main(
   settings = warp_jobs.Settings(
     second, reference, index=None if index < 0 else index, **options
   )
-  return warp_jobs.execute(paths, settings, app.checked_out(out))
+  return warp_jobs.execute(paths, settings, app.require_out(out))
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ def main(paths: Sequence[pathlib.Path], *, out: str) -> None:
   """
   from smg import segmenter
 
-  target = app.checked_out(out)
+  target = app.require_out(out)
   segmenter.Segmenter.load(paths[0]).export(target)
   print(f'done: {target}')
 

@@ -18,10 +18,12 @@ METRICS = ('dice', 'assd', 'hd95', 'surface_dice')
 SURFACE = METRICS[1:]
 _APPEARANCE = augment.Appearance()
 
-MakeGenerator = Callable[['Segmentation'], replay.SiteModulatedDiffusion | None]
+MakeGenerator = Callable[
+  ['SegmentationProblem'], replay.SiteModulatedDiffusion | None
+]
 
 
-class Segmentation:
+class SegmentationProblem:
   """A stream of sites learnt by one U-Net.
 
   Args:
@@ -101,7 +103,9 @@ class Segmentation:
     segment = functools.partial(self._segment, params)
     return inference.in_chunks(segment, images, min(self._chunk, len(images)))
 
-  def evaluate(self, params: ts.Params, site: int) -> list[problem_lib.Row]:
+  def evaluate(
+    self, params: ts.Params, site: int
+  ) -> list[problem_lib.CaseScore]:
     """Scores of whole cases: the slices of a volume are put together again."""
     station, rows = self.sites[site], []
     for case in station.test:
@@ -110,7 +114,7 @@ class Segmentation:
       values = self._scores(prepared, found)
       units = _unit(station)
       rows += [
-        problem_lib.Row(
+        problem_lib.CaseScore(
           case.name,
           str(label),
           name,

@@ -34,7 +34,7 @@ def main(
   from common import errors, files
   from smg import image_jobs, segmenter
 
-  folder = app.checked_out(out)
+  folder = app.require_out(out)
   if not workdir:
     raise errors.InputError('--workdir: missing, must be the folder of a run')
   network = segmenter.Segmenter.load(pathlib.Path(workdir).expanduser())

@@ -12,7 +12,7 @@ from smg import problem as problem_lib
 
 def create_problem(
   config: config_dict.ConfigDict,
-) -> problem_lib.Segmentation:
+) -> problem_lib.SegmentationProblem:
   """The sites, network, loss and generator of a config; all files are read.
 
   Raises:
@@ -20,7 +20,7 @@ def create_problem(
   """
   check(config)
   appearance = create_appearance(config)
-  return problem_lib.Segmentation(
+  return problem_lib.SegmentationProblem(
     create_sites(config),
     num_unseen=len(config.unseen),
     network=unet.UNet(num_classes=1 + len(config.data.classes), **config.model),
@@ -78,7 +78,7 @@ def create_appearance(config: config_dict.ConfigDict) -> augment.Appearance:
 
 
 def create_generator(
-  config: config_dict.ConfigDict, problem: problem_lib.Segmentation
+  config: config_dict.ConfigDict, problem: problem_lib.SegmentationProblem
 ) -> replay.SiteModulatedDiffusion:
   """The diffusion model of `config.diffusion`.
 

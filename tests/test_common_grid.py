@@ -109,9 +109,9 @@ def test_the_sweeps_that_come_with_it(module, count):
   assert {run.command[2] for run in runs} <= {'smg.train', 'samcl.train'}
 
 
-def _run(folder: pathlib.Path, code: str) -> grid.Run:
+def _run(folder: pathlib.Path, code: str) -> grid.PlannedRun:
   """A process that is no training."""
-  return grid.Run(folder, (sys.executable, '-c', code))
+  return grid.PlannedRun(folder, (sys.executable, '-c', code))
 
 
 def _ends_well(folder: pathlib.Path) -> str:
@@ -232,7 +232,7 @@ from common import grid, launchers, sweep
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # These tests may run under nohup.
 folder = pathlib.Path(sys.argv[1])
-run = grid.Run(folder / 'a', (sys.executable, '-c', sys.argv[2]))
+run = grid.PlannedRun(folder / 'a', (sys.executable, '-c', sys.argv[2]))
 with sweep._signals_interrupt():
   list(launchers.local([run], 1))
 """
@@ -264,7 +264,7 @@ def test_a_sweep_that_is_ended_while_suspended_lets_its_run_save(
 
 
 def test_a_run_that_cannot_be_started_is_one_that_failed(tmp_path):
-  run = grid.Run(tmp_path / 'a' / 'b', ('no-such-program',))
+  run = grid.PlannedRun(tmp_path / 'a' / 'b', ('no-such-program',))
   ((found, _, problem),) = launchers.local([run], 1)
   assert found is run and not run.finished and problem == 'not started'
   assert 'not started' in launchers.log_path(run).read_text()
@@ -307,7 +307,7 @@ from configs import sweep_tiny
 
 out = pathlib.Path(sys.argv[1])
 runs = [
-  grid.Run(out / name, (sys.executable, '-c', code))
+  grid.PlannedRun(out / name, (sys.executable, '-c', code))
   for name, code in zip(('good', 'bad'), sys.argv[2:])
 ]
 grid.list_runs = lambda *_: runs

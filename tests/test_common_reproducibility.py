@@ -54,7 +54,7 @@ def test_command_commit_machine_time_and_numbers(runs, tmp_path):
   assert '- git: abc\n- device: cpu:x\n- jax: 1.2\n' in text
   assert (
     'python -m smg.train --config=c.py --config.method=er '
-    "'--config.stream=(1, 2)' \"--config.unseen=('a',)\"\n"
+    "'--config.stream=(1, 2)' \"--config.unseen=('a',)\" --workdir=RUN\n"
   ) in text
   assert str(runs / '0') not in text and '/d' not in text.split('bash')[1]
   assert f'- {runs}/half: not finished' in text
@@ -67,7 +67,7 @@ def test_real_data_are_somewhere(runs, tmp_path):
     (folder / 'config.json').write_text(json.dumps(config))
   reproducibility.main([runs], str(tmp_path / 'R.md'))
   text = (tmp_path / 'R.md').read_text()
-  assert "('a',)\" --config.data.folder=DIR\n" in text
+  assert "('a',)\" --config.data.folder=DIR --workdir=RUN\n" in text
 
 
 def test_commits_are_said_of_every_row(runs, tmp_path):

@@ -45,7 +45,7 @@ def task(tmp_path):
 
 
 def _registration(task, step):
-  return problem.Registration(
+  return problem.RegistrationProblem(
     [task],
     network=_Constant(tuple(step)),
     scores=('dice', 'tre', 'folding_fraction'),
@@ -123,7 +123,7 @@ def test_folds_count_where_the_fixed_image_is(tmp_path, fixed, share):
     'fixed,moving,split\nfixed,moving,val\nmoving,fixed,train\n'
   )
   task = task_files.load_task(tmp_path, labels=(1,), pairing='listed')
-  found = problem.Registration(
+  found = problem.RegistrationProblem(
     [task],
     network=_Mirror(),
     scores=('folding_fraction',),

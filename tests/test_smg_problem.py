@@ -36,7 +36,7 @@ def _write(root, name: str, seen: np.ndarray, label: np.ndarray) -> None:
   site_files.save_nifti(root / 'labels' / f'{name}.nii.gz', label)
 
 
-def _nifti_problem(root, shape=SHAPE, **kwargs) -> problem.Segmentation:
+def _nifti_problem(root, shape=SHAPE, **kwargs) -> problem.SegmentationProblem:
   spacing = (1.0, 1.0, 3.0)[: len(shape)]
   fields = site_files.nifti_fields(
     root, percentiles=(0.0, 100.0), spacing=spacing
@@ -49,12 +49,14 @@ def _nifti_problem(root, shape=SHAPE, **kwargs) -> problem.Segmentation:
 
 def _problem(
   stream, unseen, shape, classes, network=READER, **kwargs
-) -> problem.Segmentation:
+) -> problem.SegmentationProblem:
   """One site to train on; the one that counts here, number 1, is unseen."""
   loaded = sites.load_sites(
     {'stream': stream}, {'unseen': unseen}, shape=shape, classes=classes
   )
-  return problem.Segmentation(loaded, num_unseen=1, network=network, **kwargs)
+  return problem.SegmentationProblem(
+    loaded, num_unseen=1, network=network, **kwargs
+  )
 
 
 def _values(rows, metric: str) -> list[float]:
@@ -92,7 +94,7 @@ def test_scores_of_a_site_are_those_of_its_cases(tmp_path):
   assert problem_lib.score(rows, 'dice') == pytest.approx(2 / 3)
 
 
-def _png_problem(root) -> problem.Segmentation:
+def _png_problem(root) -> problem.SegmentationProblem:
   fields = site_files.png_fields(root, channels=1, masks='masks')
   for name in ('p', 'q'):
     site_files.write_png(root / 'stream', name, 0, shape=SHAPE)

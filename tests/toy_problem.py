@@ -90,7 +90,7 @@ class Toy:
 
   def evaluate(self, params, site):
     distance = np.linalg.norm(np.asarray(params['w']) - CENTRES[site])
-    return [problem_lib.Row('case', '', 'tre', float(distance), 'mm')]
+    return [problem_lib.CaseScore('case', '', 'tre', float(distance), 'mm')]
 
   def draw(self, state, folder: pathlib.Path, stage: int):
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,10 @@ def unequal_fields(study: study_lib.Study) -> list[str]:
   }
   lines = []
   for field in sorted(set().union(*by_row.values())):
-    if field in (*study_lib.IDLE, *study_lib.FREE) or ownership.owner(field):
+    if field in (
+      *study_lib.WITHOUT_EFFECT,
+      *study_lib.VARYING,
+    ) or ownership.owner(field):
       continue
     values = {n: json.dumps(c.get(field)) for n, c in by_row.items()}
     if len(set(values.values())) > 1:

@@ -126,7 +126,7 @@ def _namer(
   fields = sorted(
     field
     for field in set().union(*configs)
-    if field not in (*study_lib.IDLE, *study_lib.FREE)
+    if field not in (*study_lib.WITHOUT_EFFECT, *study_lib.VARYING)
     and ownership.is_read(field, method)
   )
   usual = {
@@ -167,7 +167,7 @@ def _meaning(run: run_files.Run) -> dict[str, Any]:
     name: value
     for name, value in config.items()
     if name.split('.')[0] in ('data', 'sites', 'tasks', 'native')
-    and name not in study_lib.IDLE
+    and name not in study_lib.WITHOUT_EFFECT
   }
   metrics = {
     f'unit of {name}': (scores.unit, scores.higher_is_better)

@@ -11,9 +11,9 @@ from common import continual, run_files
 from common import scores as scores_lib
 
 # What changes a file or a picture, but no result.
-IDLE = ('data.folder', 'train.log_every', 'train.checkpoint_every')
+WITHOUT_EFFECT = ('data.folder', 'train.log_every', 'train.checkpoint_every')
 # What every run of a row may have its own of.
-FREE = ('method', 'seed', 'stream')
+VARYING = ('method', 'seed', 'stream')
 SUMMARIES = ('ACC', 'BWT', 'unseen')
 METRICS = ('dice', 'tre')
 # They do not learn one site after another: what others are held against.

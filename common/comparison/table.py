@@ -41,6 +41,9 @@ class PairedTest(NamedTuple):
   p_cases: float
 
 
+_NO_TEST = ('',) * len(PairedTest._fields)
+
+
 @dataclasses.dataclass(frozen=True)
 class Table:
   """Rows with all that is said of them.

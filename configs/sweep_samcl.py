@@ -52,7 +52,8 @@ def get_config() -> config_dict.ConfigDict:
   )
   # A step of samcl is four updates, of er and joint it is one.
   longer = 'train.num_steps=(320,)'
-  groups.longer = group(('er', 'joint'), variants=(longer,))
+  groups.longer = group(('joint',), variants=(longer,))
+  groups.longer_er = group(('er',), orders=_ORDERS, variants=(longer,))
   groups.longer_samcl = group(
     ('samcl',),
     **compared,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import itertools
 import os
 import pathlib
 import sys
@@ -182,13 +183,15 @@ def _parse(argv: list[str]) -> list[str]:
     rest = flags.FLAGS(argv)
     for name in ('config', 'workdir'):
       if flags.FLAGS[name].value is None and not _wants_help():
-        raise errors.InputError(f'--{name}: missing, must be given')
+        empty = name == 'config' and _config_files(argv)
+        found = f'{empty[0]}: get_config() returns nothing' if empty else ''
+        raise errors.InputError(found or f'--{name}: missing, must be given')
     if flags.FLAGS.config is not None:
       flags.FLAGS.config.keys()  # a file that failed to load says so here
   except flags.UnrecognizedFlagError as error:
     _fail(f'{error} (see --help)')
   except Exception as error:  # a config is a program, which may raise anything
-    missing = [a for a in argv if a.startswith('--config=') and _is_missing(a)]
+    missing = [x for x in _config_files(argv) if not pathlib.Path(x).is_file()]
     said = f'flags: {_in_config(error, argv)}'
     _fail(_unknown_config(missing[0]) if missing else said)
   if len(rest) > 1:
@@ -198,11 +201,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 def _in_config(error: Exception, argv: Sequence[str]) -> str:
   """What is wrong, and where in the config file if it is that which failed."""
-  paths = {
-    pathlib.Path(_config_file(word)).resolve()
-    for word in argv
-    if word.startswith('--config=')
-  }
+  paths = {pathlib.Path(name).resolve() for name in _config_files(argv)}
   one: BaseException | None = error
   while one is not None:
     places = [
@@ -216,7 +215,7 @@ def _in_config(error: Exception, argv: Sequence[str]) -> str:
         kind = type(one).__name__
         return f'{name}, line {line}: {kind}: {errors.in_one_line(one)}'
     one = one.__cause__ or one.__context__
-  return ' '.join(str(error).split())
+  return ' '.join(str(error).split()) or type(error).__name__
 
 
 def _wants_help() -> bool:
@@ -224,13 +223,14 @@ def _wants_help() -> bool:
   return any(n in flags.FLAGS and flags.FLAGS[n].value for n in names)
 
 
-def _is_missing(argument: str) -> bool:
-  """Whether --config=FILE or --config=FILE:ARGUMENT names no file."""
-  return not pathlib.Path(_config_file(argument)).is_file()
-
-
-def _config_file(argument: str) -> str:
-  return argument.partition('=')[2].partition(':')[0]
+def _config_files(argv: Sequence[str]) -> list[str]:
+  """FILE of --config=FILE, --config FILE and --config=FILE:ARGUMENT."""
+  found = []
+  for word, next_word in itertools.zip_longest(argv, argv[1:], fillvalue=''):
+    name, given, value = word.partition('=')
+    if name in ('--config', '-config'):
+      found.append((value if given else next_word).partition(':')[0])
+  return found
 
 
 def _unknown_config(found: str) -> str:
@@ -238,7 +238,7 @@ def _unknown_config(found: str) -> str:
   names = ', '.join(
     sorted(f'configs/{p.name}' for p in folder.glob('[a-z]*.py'))
   )
-  return f'{found}: no such file, there are {names}'
+  return f'--config={found}: no such file, there are {names}'
 
 
 # Large arrays come and go with every step; without these glibc hands their

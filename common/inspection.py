@@ -53,7 +53,9 @@ class Station:
   odd: list[str] = dataclasses.field(default_factory=list)
   draw: Callable[[pathlib.Path], None] | None = None
 
-  def attempt(self, function: Callable[..., Any], *args, **kwargs) -> Any:
+  def attempt(
+    self, function: Callable[..., Any], *args: Any, **kwargs: Any
+  ) -> Any:
     """The result, or None with the refusal among the problems."""
     try:
       return function(*args, **kwargs)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from common import extras, grid
 
@@ -106,7 +106,9 @@ class _Children:
     self._running: set[subprocess.Popen] = set()
     self._ending = False
 
-  def start(self, command: Sequence[str], **kwargs) -> subprocess.Popen | None:
+  def start(
+    self, command: Sequence[str], **kwargs: Any
+  ) -> subprocess.Popen | None:
     """None once they were told to end."""
     with self._lock:
       if self._ending:

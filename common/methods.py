@@ -4,9 +4,9 @@ sequential   plain descent on the site at hand
 joint        plain descent on all sites at once (upper reference)
 independent  plain descent, one model per site (reference of each site)
 er           descent on the batch together with a batch from the memory
-mer          a step on the batch, one on the memory, Reptile interpolation
+mer          steps on the batch and on the memory, Reptile interpolation
 sam          descent with sharpness-aware gradients
-samcl        mer with sharpness-aware steps, sample by sample within the batch
+samcl        mer with sharpness-aware steps
 ewc          descent, held where the Fisher information of past sites is large
 si           descent, held where the path of past sites was worth most
 lwf          descent, outputs held to those of the network of the last site

@@ -43,8 +43,8 @@ def train(
   """Runs or resumes `config` in `workdir` and leaves all files of a run.
 
   SIGTERM ends it after a checkpoint; the same command goes on from there. Of a
-  finished run only the page is made anew; results.json keeps the record of what
-  trained it.
+  finished run only plots and page are made anew; results.json keeps the record
+  of what trained it.
 
   Raises:
     InputError: config, data or workdir cannot be used, the loss is not finite,

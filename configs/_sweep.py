@@ -44,7 +44,7 @@ def make_group(problem: str, base: str, orders: tuple) -> Callable[..., dict]:
   return group
 
 
-def values(field: str, *found) -> tuple[str, ...]:
+def values(field: str, *found: float | str) -> tuple[str, ...]:
   """A variant for each value of a field."""
   return tuple(f'{field}={value}' for value in found)
 

@@ -97,5 +97,5 @@ def get_config() -> config_dict.ConfigDict:
   return config
 
 
-def _task(**fields) -> config_dict.ConfigDict:
+def _task(**fields: object) -> config_dict.ConfigDict:
   return config_dict.ConfigDict({'format': 'pairs'} | fields)

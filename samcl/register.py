@@ -40,7 +40,7 @@ def main(
   refine: int,
   convention: str,
   transform: bool,
-  **sides,
+  **sides: str | int,
 ) -> int:
   """Registers one pair, or every pair of a list.
 

@@ -23,7 +23,7 @@ def main(
   then: str,
   like: str,
   index: int,
-  **options,
+  **options: str | int | bool,
 ) -> int:
   """Moves or pulls every input; see the head of the file.
 

@@ -20,15 +20,20 @@ def create_problem(
   """
   check(config)
   appearance = create_appearance(config)
-  return problem_lib.SegmentationProblem(
-    create_sites(config),
-    num_unseen=len(config.unseen),
-    network=unet.UNet(num_classes=1 + len(config.data.classes), **config.model),
-    scores=tuple(config.scores),
-    appearance=appearance,
-    make_generator=lambda problem: create_generator(config, problem),
-    **config.loss,
-  )
+  all_sites = create_sites(config)
+  num_classes = 1 + len(config.data.classes)
+  try:
+    return problem_lib.SegmentationProblem(
+      all_sites,
+      num_unseen=len(config.unseen),
+      network=unet.UNet(num_classes=num_classes, **config.model),
+      scores=tuple(config.scores),
+      appearance=appearance,
+      make_generator=lambda problem: create_generator(config, problem),
+      **config.loss,
+    )
+  except (TypeError, ValueError) as error:
+    raise errors.InputError(f'config: {error}') from error
 
 
 def write_synthetic(config: config_dict.ConfigDict) -> pathlib.Path:

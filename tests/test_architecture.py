@@ -86,10 +86,15 @@ def _functions(node: ast.AST) -> Iterator[ast.FunctionDef]:
 )
 def test_every_function_says_its_types(path):
   for function in _functions(ast.parse(path.read_text('utf-8'))):
-    arguments = [*function.args.args, *function.args.kwonlyargs]
+    signature = function.args
     bare = [
       one.arg
-      for one in arguments
+      for one in (
+        *signature.posonlyargs,
+        *signature.args,
+        *signature.kwonlyargs,
+        *filter(None, (signature.vararg, signature.kwarg)),
+      )
       if one.annotation is None and one.arg not in ('self', 'cls')
     ]
     assert not bare, function.name

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from common import app, errors, trainer
-from configs import samcl_tiny
+from configs import samcl_tiny, smg_tiny
 from samcl import setup
+from smg import setup as smg_setup
 from tests import binaries
 
 
@@ -58,13 +59,23 @@ def test_a_config_of_another_binary(binary, config, expected, tmp_path):
     ('return 1 / 0', 'line 2: ZeroDivisionError: division by zero'),
     ('return int("x")', 'line 2: ValueError: invalid literal'),
     ('return Config()', "line 2: NameError: name 'Config' is not defined"),
+    ('assert False', 'line 2: AssertionError'),
   ],
 )
 def test_a_config_file_that_fails_is_told_by_its_line(line, expected, tmp_path):
   path = tmp_path / 'mine.py'
   path.write_text(f'def get_config():\n  {line}\n')
-  said = _refused(f'--config={path}', '--workdir=x')
-  assert f'{path}, {expected}' in said
+  for words in ([f'--config={path}'], ['--config', str(path)]):
+    assert f'{path}, {expected}' in _refused(*words, '--workdir=x')
+
+
+def test_a_config_file_that_returns_nothing(tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text('def get_config():\n  pass\n')
+  done = binaries.run('samcl.train', f'--config={path}', '--workdir=x')
+  assert done.returncode == 2
+  last = done.stderr.strip().splitlines()[-1]
+  assert last == f'error: flags: {path}: get_config() returns nothing'
 
 
 @pytest.fixture(scope='module')
@@ -120,6 +131,17 @@ def test_an_alignment_that_registration_cannot_have(tmp_path, data):
   config.alignment.estimator = 'meta'
   with pytest.raises(errors.InputError, match="estimator: found 'meta', allow"):
     setup.create_problem(config)
+
+
+@pytest.mark.parametrize(
+  ('module', 'problem'), [(samcl_tiny, setup), (smg_tiny, smg_setup)]
+)
+def test_a_network_without_such_a_field(module, problem, tmp_path, data):
+  config = module.get_config()
+  config.data.folder = str(data if module is samcl_tiny else tmp_path / 'data')
+  config.model.depth = 3
+  with pytest.raises(errors.InputError, match='depth'):
+    problem.create_problem(config)
 
 
 BINARIES = sorted(

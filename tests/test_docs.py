@@ -70,12 +70,18 @@ def test_pairs_to_register(tmp_path, monkeypatch):
   assert set(np.unique(batch['fixed_label'])) >= {0, 1}
 
 
-@pytest.mark.parametrize('page', sorted(PAGE.parent.glob('*.md')), ids=str)
+@pytest.mark.parametrize(
+  'page',
+  [*sorted(ROOT.glob('*.md')), *sorted(PAGE.parent.glob('*.md'))],
+  ids=str,
+)
 def test_files_that_are_named_exist(page):
-  root = PAGE.parent.parent
-  found = re.findall(r'`((?:smg|samcl|common)/\w+\.py)`', page.read_text())
-  for name in found:
-    assert (root / name).is_file()
+  text = page.read_text('utf-8')
+  packages = 'smg|samcl|common|configs|benchmarks|tests'
+  for name in re.findall(rf'[`=]((?:{packages})/[\w/]+\.py)\b', text):
+    assert (ROOT / name).is_file(), name
+  for link in re.findall(r'\]\(([^)#]+)\)', text):
+    assert link.startswith('http') or (page.parent / link).exists(), link
 
 
 def _fields(config, path: str = '') -> Iterator[tuple[str, object]]:

@@ -81,9 +81,7 @@ class Table:
             values.size,
             values.mean(),
             values.std(ddof=1) if values.size > 1 else '',
-            *self.tests.get(
-              (row.name, column), ('',) * len(PairedTest._fields)
-            ),
+            *self.tests.get((row.name, column), _NO_TEST),
           ]
 
   def line(self, row: study_lib.Row) -> list[str | page.Cell]:

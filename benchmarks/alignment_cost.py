@@ -24,14 +24,14 @@ import time
 
 import registration_step
 
-from common import app
+from common import malloc
 
 ESTIMATORS = ('first_order', 'meta', 'exact')
 
 
 def main() -> None:
   args = _parse()
-  app.restart_for_malloc()
+  malloc.restart()
   if args.memory_only:
     print(json.dumps(_peak(args)))
     return

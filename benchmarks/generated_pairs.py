@@ -21,12 +21,12 @@ import functools
 import json
 import pathlib
 
-from common import app
+from common import malloc
 
 
 def main() -> None:
   args = _parse()
-  app.restart_for_malloc()
+  malloc.restart()
   import jax
   from ml_collections import config_dict
   import numpy as np

@@ -26,12 +26,12 @@ import sys
 import tempfile
 import time
 
-from common import app
+from common import malloc
 
 
 def main() -> None:
   args = _parse()
-  app.restart_for_malloc()
+  malloc.restart()
   if args.memory_only:
     print(json.dumps({'peak_gib': _peak_of_ours(args)}))
     return

@@ -18,12 +18,12 @@ import json
 import statistics
 import time
 
-from common import app
+from common import malloc
 
 
 def main() -> None:
   args = _parse()
-  app.restart_for_malloc()
+  malloc.restart()
   import jax
 
   ddim, network, count = _make_runs(args)

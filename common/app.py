@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-import itertools
 import os
 import pathlib
 import sys
-import traceback
 import types
 
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
 
-from common import errors
+from common import config_file, errors, malloc
 
 Main = Callable[[config_dict.ConfigDict, pathlib.Path], int | None]
 OnPaths = Callable[..., int | None]
@@ -151,7 +149,7 @@ def read_config(arguments: Sequence[str]) -> config_dict.ConfigDict:
     values(argv)
     return values.config
   except Exception as error:  # a config is a program, which may raise anything
-    said = ' '.join([*arguments, _in_config(error, argv)])
+    said = ' '.join([*arguments, config_file.explain(error, argv)])
     raise errors.InputError(f'flags: {said}') from error
 
 
@@ -183,7 +181,7 @@ def _parse(argv: list[str]) -> list[str]:
     rest = flags.FLAGS(argv)
     for name in ('config', 'workdir'):
       if flags.FLAGS[name].value is None and not _wants_help():
-        empty = name == 'config' and _config_files(argv)
+        empty = name == 'config' and config_file.names(argv)
         found = f'{empty[0]}: get_config() returns nothing' if empty else ''
         raise errors.InputError(found or f'--{name}: missing, must be given')
     if flags.FLAGS.config is not None:
@@ -191,31 +189,10 @@ def _parse(argv: list[str]) -> list[str]:
   except flags.UnrecognizedFlagError as error:
     _fail(f'{error} (see --help)')
   except Exception as error:  # a config is a program, which may raise anything
-    missing = [x for x in _config_files(argv) if not pathlib.Path(x).is_file()]
-    said = f'flags: {_in_config(error, argv)}'
-    _fail(_unknown_config(missing[0]) if missing else said)
+    _fail(f'flags: {config_file.explain(error, argv)}')
   if len(rest) > 1:
     _fail(f'arguments: found {rest[1:]!r}, only flags are allowed')
   return rest
-
-
-def _in_config(error: Exception, argv: Sequence[str]) -> str:
-  """What is wrong, and where in the config file if it is that which failed."""
-  paths = {pathlib.Path(name).resolve() for name in _config_files(argv)}
-  one: BaseException | None = error
-  while one is not None:
-    places = [
-      (frame.filename, frame.lineno)
-      for frame in traceback.extract_tb(one.__traceback__)
-    ]
-    if isinstance(one, SyntaxError):
-      places.append((one.filename or '', one.lineno))
-    for name, line in reversed(places):
-      if pathlib.Path(name).resolve() in paths:
-        kind = type(one).__name__
-        return f'{name}, line {line}: {kind}: {errors.in_one_line(one)}'
-    one = one.__cause__ or one.__context__
-  return ' '.join(str(error).split()) or type(error).__name__
 
 
 def _wants_help() -> bool:
@@ -223,44 +200,8 @@ def _wants_help() -> bool:
   return any(n in flags.FLAGS and flags.FLAGS[n].value for n in names)
 
 
-def _config_files(argv: Sequence[str]) -> list[str]:
-  """FILE of --config=FILE, --config FILE and --config=FILE:ARGUMENT."""
-  found = []
-  for word, next_word in itertools.zip_longest(argv, argv[1:], fillvalue=''):
-    name, given, value = word.partition('=')
-    if name in ('--config', '-config'):
-      found.append((value if given else next_word).partition(':')[0])
-  return found
-
-
-def _unknown_config(found: str) -> str:
-  folder = pathlib.Path(__file__).resolve().parent.parent / 'configs'
-  names = ', '.join(
-    sorted(f'configs/{p.name}' for p in folder.glob('[a-z]*.py'))
-  )
-  return f'--config={found}: no such file, there are {names}'
-
-
-# Large arrays come and go with every step; without these glibc hands their
-# pages back and takes them anew each time, a quarter of the time of a CPU step.
-_MEMORY = {
-  'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1',
-  'MALLOC_MMAP_MAX_': '0',
-  'MALLOC_TRIM_THRESHOLD_': str(2**34),
-  'MALLOC_TOP_PAD_': str(2**28),
-}
-
-
-def restart_for_malloc() -> None:
-  """Starts the process over, once, with settings that glibc reads at start."""
-  if sys.platform != 'linux' or any(name in os.environ for name in _MEMORY):
-    return
-  arguments = [sys.executable, *sys.orig_argv[1:]]
-  os.execve(sys.executable, arguments, os.environ | _MEMORY)
-
-
 def _prepare_jax(device: str = 'auto') -> None:
-  restart_for_malloc()
+  malloc.restart()
   # Preallocation would take three quarters of a GPU that may be shared.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')

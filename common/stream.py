@@ -9,13 +9,13 @@ import time
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 import tqdm
 
 from common import (
   checkpoint,
   cost,
+  divergence,
   errors,
   execution,
   feed,
@@ -172,7 +172,7 @@ class Stream:
     plan = self._plan
     if phase.kind == 'train':
       self.pace = cost.Pace()
-    losses = _Losses(self._problem.stream[phase.stage], phase)
+    losses = divergence.Losses(self._problem.stream[phase.stage], phase)
     while position.step < phase.end:
       step = position.step
       batch = self._feed.batch(phase, step)
@@ -297,33 +297,6 @@ class Stream:
   def _evaluate(self, params: ts.Params) -> list[list[problem_lib.CaseScore]]:
     num_sites = len(self._problem.stream) + len(self._problem.unseen)
     return [self._problem.evaluate(params, site) for site in range(num_sites)]
-
-
-class _Losses:
-  """Losses still on the device, to be looked at together later."""
-
-  def __init__(self, site: str, phase: plan_lib.Phase):
-    self._where = f'stage {phase.stage + 1} ({site})'
-    self._rate = 'optim' if phase.kind == 'train' else 'diffusion'
-    self._waiting: list[tuple[int, dict]] = []
-    self.last = float('nan')
-
-  def add(self, step: int, metrics: ts.Metrics) -> None:
-    totals = {k: v for k, v in metrics.items() if k.endswith('loss/total')}
-    self._waiting.append((step, totals))
-
-  def check(self) -> None:
-    """Raises InputError at the first step whose loss is not finite."""
-    for step, totals in jax.device_get(self._waiting):
-      for name, value in totals.items():
-        if not np.isfinite(value):
-          raise errors.InputError(
-            f'{self._where}, step {step}: {name} is {value}, must be finite; '
-            'the last checkpoint before it is kept. Try a smaller '
-            f'config.{self._rate}.lr.'
-          )
-      self.last = float(next(iter(totals.values())))
-    self._waiting.clear()
 
 
 def _progress_bar(total: int, done: int) -> tqdm.tqdm:

@@ -16,12 +16,6 @@ Main = Callable[[config_dict.ConfigDict, pathlib.Path], int | None]
 OnPaths = Callable[..., int | None]
 
 EXIT_INPUT = 2
-# What is made of a config with a field of this name.
-_BINARIES = {
-  'tasks': 'samcl.train',
-  'sites': 'smg.train',
-  'groups': 'common.sweep',
-}
 
 
 def run(
@@ -179,20 +173,26 @@ def _define_flags() -> None:
 def _parse(argv: list[str]) -> list[str]:
   try:
     rest = flags.FLAGS(argv)
-    for name in ('config', 'workdir'):
-      if flags.FLAGS[name].value is None and not _wants_help():
-        empty = name == 'config' and config_file.names(argv)
-        found = f'{empty[0]}: get_config() returns nothing' if empty else ''
-        raise errors.InputError(found or f'--{name}: missing, must be given')
     if flags.FLAGS.config is not None:
       flags.FLAGS.config.keys()  # a file that failed to load says so here
   except flags.UnrecognizedFlagError as error:
     _fail(f'{error} (see --help)')
   except Exception as error:  # a config is a program, which may raise anything
     _fail(f'flags: {config_file.explain(error, argv)}')
+  if not _wants_help():
+    _require_given(argv)
   if len(rest) > 1:
     _fail(f'arguments: found {rest[1:]!r}, only flags are allowed')
   return rest
+
+
+def _require_given(argv: Sequence[str]) -> None:
+  config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
+  if config is None and config_file.names(argv):
+    _fail(f'{config_file.names(argv)[0]}: get_config() returns nothing')
+  for name, value in (('config', config), ('workdir', workdir)):
+    if value is None:
+      _fail(f'--{name}: missing, must be given')
 
 
 def _wants_help() -> bool:
@@ -225,11 +225,11 @@ def _require_device(device: str) -> None:
 def _start(main: Main, section: str) -> int | None:
   config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
   if section and section not in config:
-    others = [name for field, name in _BINARIES.items() if field in config]
+    binaries = config_file.BINARIES
+    others = [name for field, name in binaries.items() if field in config]
     _fail(
       f'--config: found no field {section!r} in it, allowed: a config of '
-      f'{_BINARIES[section]}'
-      + ''.join(f'; this one is for {x}' for x in others)
+      f'{binaries[section]}' + ''.join(f'; this one is for {x}' for x in others)
     )
   _prepare_jax()
   return _guarded(lambda: main(config, pathlib.Path(workdir).expanduser()))

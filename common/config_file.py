@@ -7,6 +7,13 @@ import traceback
 
 from common import errors
 
+# What is made of a config with a field of this name.
+BINARIES = {
+  'tasks': 'samcl.train',
+  'sites': 'smg.train',
+  'groups': 'common.sweep',
+}
+
 
 def names(argv: Sequence[str]) -> list[str]:
   """FILE of --config=FILE, --config FILE and --config=FILE:ARGUMENT."""

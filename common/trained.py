@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from common import checkpoint, errors
+from common import checkpoint, config_file, errors
 from common import train_state as ts
 
 
@@ -47,7 +47,7 @@ def load(workdir: pathlib.Path, stations: str) -> Trained:
   if stations not in config:
     raise errors.InputError(
       f'{path}: found no {stations}, must be a run of '
-      f'{"smg.train" if stations == "sites" else "samcl.train"}'
+      f'{config_file.BINARIES[stations]}'
     )
   return Trained(config, _nested(_newest(workdir), 'params'), workdir)
 

@@ -104,13 +104,12 @@ class Registrar:
       InputError: as `trained.load`.
     """
     found = trained.load(workdir, 'tasks')
-    fields = dict(found.config['model'])
-    transform = {name: fields.pop(name) for name in transform_lib.FIELDS}
+    transform, fields = transform_lib.split(found.config['model'])
     return cls(
       lku_net.create(**fields),
       found.params,
       shape=tuple(found.config['data']['shape']),
-      transform=transform_lib.Transform(**transform),
+      transform=transform,
       energy=found.config['loss'],
       tasks={
         name: _spec(name, spec, workdir)

@@ -23,16 +23,15 @@ def create_problem(
   check(config)
   tasks = create_tasks(config)
   names = [task.name for task in tasks]
-  fields = config.model.to_dict()
-  transform = {name: fields.pop(name) for name in transform_lib.FIELDS}
   try:
+    transform, network = transform_lib.split(config.model)
     return problem_lib.RegistrationProblem(
       tasks,
       num_unseen=len(config.unseen),
-      network=lku_net.create(**fields),
+      network=lku_net.create(**network),
       scores=tuple(config.scores),
       native=config.native,
-      transform=transform_lib.Transform(**transform),
+      transform=transform,
       **config.loss.to_dict(),
     )
   except (TypeError, ValueError) as error:

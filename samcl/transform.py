@@ -5,7 +5,7 @@ Section 2 of Wang et al., arXiv 2406.17575.
 
 from collections.abc import Mapping
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -92,7 +92,17 @@ class Transform:
 
 # As in the paper.
 SYMMETRIC = Transform()
-FIELDS = tuple(field.name for field in dataclasses.fields(Transform))
+
+
+def split(model: Mapping[str, Any]) -> tuple[Transform, dict[str, Any]]:
+  """The transform of `config.model`, and the fields that the network has.
+
+  Raises:
+    ValueError: as `Transform`.
+  """
+  rest = dict(model)
+  names = [field.name for field in dataclasses.fields(Transform)]
+  return Transform(**{name: rest.pop(name) for name in names}), rest
 
 
 def _moved(mask: jax.Array, displacement: jax.Array) -> jax.Array:

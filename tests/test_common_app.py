@@ -75,7 +75,7 @@ def test_a_config_file_that_returns_nothing(tmp_path):
   done = binaries.run('samcl.train', f'--config={path}', '--workdir=x')
   assert done.returncode == 2
   last = done.stderr.strip().splitlines()[-1]
-  assert last == f'error: flags: {path}: get_config() returns nothing'
+  assert last == f'error: {path}: get_config() returns nothing'
 
 
 @pytest.fixture(scope='module')

@@ -29,9 +29,7 @@ def write_registration(folder: pathlib.Path, **fields: Any) -> pathlib.Path:
   """A run of samcl.train whose network moves things by a voxel or so."""
   config = samcl_tiny.get_config()
   config.update_from_flattened_dict(fields)
-  model = config.model.to_dict()
-  for name in transform.FIELDS:
-    del model[name]
+  _, model = transform.split(config.model)
   network = lku_net.create(**model)
   x = jnp.zeros((1, *config.data.shape, 2))
   params = _draw(network, x)

@@ -41,6 +41,11 @@ METRICS: Mapping[str, MetricSpec] = types.MappingProxyType(
 )
 
 
+# Raised when a number comes to mean something else: runs of one definition are
+# not compared with those of another.
+DEFINITION = 1
+
+
 class SurfaceDistances(NamedTuple):
   """Distances in mm from every surface voxel of one mask to the other mask's.
 

@@ -13,7 +13,7 @@ import time
 import jax
 import numpy as np
 
-from common import continual, cost, files
+from common import continual, cost, files, metrics
 from common import plan as plan_lib
 from common import problem as problem_lib
 
@@ -74,6 +74,7 @@ def write(
     'unseen': list(problem.unseen),
     'metrics': fields,
     'summary': summaries,
+    'definition': metrics.DEFINITION,
     'steps': position.step,
     'wall_s': round(position.wall_s, 1),
     'step_s': step_s,

@@ -53,7 +53,13 @@ def get_config() -> config_dict.ConfigDict:
   # A step of samcl is four updates, of er and joint it is one.
   longer = 'train.num_steps=(320,)'
   groups.longer = group(('joint',), variants=(longer,))
-  groups.longer_er = group(('er',), orders=_ORDERS, variants=(longer,))
+  groups.longer_er = group(('er',), **compared, variants=(longer,))
+  groups.longer_others = group(
+    ('sequential', 'ewc', 'si', 'lwf', 'gpm'),
+    orders=_ORDERS,
+    seeds=range(1),
+    variants=(longer,),
+  )
   groups.longer_samcl = group(
     ('samcl',),
     **compared,

@@ -166,6 +166,19 @@ def test_what_means_something_else_is_another_study(tmp_path, other):
   assert len(studies) == 2 and not left_out
 
 
+def test_numbers_of_another_definition_are_another_study(tmp_path):
+  """A run that does not say is of the first one."""
+  for number in (1, 2):
+    path = run_folders.write(tmp_path / f'{number}', seed=number)
+    path /= 'results.json'
+    results = json.loads(path.read_text()) | {'definition': number}
+    path.write_text(json.dumps(results))
+  run_folders.write(tmp_path / 'unsaid', seed=3)
+  studies, _ = _find(tmp_path)
+  assert {len(study.rows[0].runs) for study in studies} == {1, 2}
+  assert 'definition of metrics 2' in ''.join(study.title for study in studies)
+
+
 def test_no_two_studies_have_one_name(tmp_path):
   """They differ in their test cases alone."""
   run_folders.write(tmp_path / '1')

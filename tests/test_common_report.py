@@ -28,6 +28,7 @@ def test_page_figures_and_numbers(sweep, tmp_path, capsys):
   report.main([sweep], str(out))
   text = (out / 'report.html').read_text()
   assert f'{sweep}/half: not finished' in text
+  assert 'different sets' not in text
   assert 'done: 20 runs, 1 left out' in capsys.readouterr().out
   assert not re.findall(r'(?:src|href)="(?!data:)', text)
   names = {path.stem for path in (out / 'figures').glob('*.png')}
@@ -240,23 +241,32 @@ def test_versions_that_are_mixed_alike_in_all_rows_are_named_too(tmp_path):
   assert line == 'Not the same for all runs: git (er, smg: abc and def).'
 
 
-def test_runs_that_were_scored_by_other_rules_are_named(tmp_path):
-  """The same untrained network cannot have two scores."""
-  for method, seed in (('er', 0), ('smg', 0), ('smg', 1)):
-    run_folders.write(tmp_path / f'{method}{seed}', method, seed=seed)
-  for name, start in (('smg0', 0.125), ('smg1', 0.25)):
-    path = tmp_path / name / 'results.json'
-    results = json.loads(path.read_text())
-    results['metrics']['dice']['untrained'] = [0.0, start, 0.0]
-    path.write_text(json.dumps(results))
-    run_folders.rescore(path.parent, results['metrics']['dice']['matrix'])
+def _restart(folder, start: float) -> None:
+  """Gives site b of a run another score before training."""
+  path = folder / 'results.json'
+  results = json.loads(path.read_text())
+  results['metrics']['dice']['untrained'] = [0.0, start, 0.0]
+  path.write_text(json.dumps(results))
+  run_folders.rescore(folder, results['metrics']['dice']['matrix'])
+
+
+def test_runs_that_were_scored_by_other_rules_are_left_out(tmp_path):
+  """The same untrained network cannot have two scores; most runs are right."""
+  for method in ('agem', 'er', 'mer', 'smg'):
+    run_folders.write(tmp_path / method, method)
+  run_folders.write(tmp_path / 'smg1', 'smg', seed=1)
+  _restart(tmp_path / 'agem', 0.125)
+  _restart(tmp_path / 'smg1', 0.25)
   report.main([tmp_path], str(tmp_path / 'out'))
   text = html.unescape((tmp_path / 'out' / 'report.html').read_text())
-  said = re.findall(r'>([^>]*not scored alike)', text)
+  said = re.findall(r'<li>(.*?)</li>', text)
   assert said == [
-    f'{tmp_path}/smg0: dice of b before training is 0.125, in {tmp_path}/er0, '
+    f'{tmp_path}/agem: dice of b before training is 0.125, in {tmp_path}/er, '
     'of the same network and seed, 0.000: not scored alike'
   ]
+  (study,), _ = grouping.find([tmp_path])
+  counts = {row.method: len(row.runs) for row in study.rows}
+  assert counts == {'er': 1, 'mer': 1, 'smg': 2}
 
 
 def test_a_report_does_not_replace_that_of_a_run(tmp_path):
@@ -292,6 +302,7 @@ def test_two_studies_have_tables_of_their_own(sweep, tmp_path):
   text = (tmp_path / 'out' / 'report.html').read_text()
   heads = re.findall(r'<h2>(segmentation.*)</h2>', text)
   assert len(set(heads)) == 2 and 'mm' in ''.join(heads)
+  assert '>Runs on 2 different sets of sites, data or metrics' in text
   assert 'Figure 1.' in text and len(set(re.findall(r'Figure \d+', text))) > 9
 
 

@@ -1,7 +1,9 @@
 """What is not the same for all runs of a comparison: fields, code, scoring."""
 
 from collections.abc import Mapping, Sequence
+import itertools
 import json
+import pathlib
 
 import numpy as np
 
@@ -41,33 +43,47 @@ def unequal_records(rows: Sequence[study_lib.Row]) -> list[str]:
   return lines
 
 
-def unequal_starts(rows: Sequence[study_lib.Row]) -> list[str]:
-  """Runs whose untrained network has other scores than it has in others.
+def scored_apart(
+  runs: Sequence[run_files.Run],
+) -> dict[pathlib.Path, str]:
+  """Runs whose untrained network has other scores than most have, and why.
 
   A network and a seed say what it is: such runs were scored by other rules,
   whatever their configs say, or the network was drawn by another library.
   """
-  first: dict[str, run_files.Run] = {}
-  lines = []
-  for run in (run for row in rows if row.stage for run in row.runs):
-    network = json.dumps([run.config.get('model'), run.config.get('seed')])
-    lines += _started_apart(run, first.setdefault(network, run))
-  return lines
+  said = {}
+  for _, same in study_lib.group(runs, _network):
+    starts: list[list[run_files.Run]] = []
+    for run in same:
+      for known in starts:
+        if _started_apart(run, known[0]) is None:
+          known.append(run)
+          break
+      else:
+        starts.append([run])
+    usual, *others = sorted(starts, key=len, reverse=True)
+    for run in itertools.chain(*others):
+      said[run.folder] = _started_apart(run, usual[0])
+  return said
 
 
-def _started_apart(run: run_files.Run, other: run_files.Run) -> list[str]:
-  """A line for the first score that is another, if there is one."""
+def _network(run: run_files.Run) -> str:
+  return json.dumps([run.config.get('model'), run.config.get('seed')])
+
+
+def _started_apart(run: run_files.Run, other: run_files.Run) -> str | None:
+  """A line on the first score that is another, if there is one."""
   for metric, scores in run.scores.items():
     there = other.scores[metric]
     wanted = dict(zip(there.sites, there.untrained, strict=True))
     for site, value in zip(scores.sites, scores.untrained, strict=True):
       if not np.isclose(value, wanted[site], *_CLOSE, equal_nan=True):
-        return [
+        return (
           f'{run.folder}: {metric} of {site} before training is {value:.3f}, '
           f'in {other.folder}, of the same network and seed, '
-          f'{wanted[site]:.3f}: not scored alike.'
-        ]
-  return []
+          f'{wanted[site]:.3f}: not scored alike'
+        )
+  return None
 
 
 def _told(what: str, values: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ import pathlib
 from typing import Any
 
 from common import errors, ownership, run_files
+from common.comparison import comparability
 from common.comparison import study as study_lib
 
 
@@ -41,8 +42,8 @@ def find(
         runs.append(run)
       except errors.InputError as error:
         left_out.append(str(error))
-  found, doubles = studies(runs)
-  left_out += doubles
+  found, unfit = studies(runs)
+  left_out += unfit
   if not found:
     raise errors.InputError(
       f'found no finished run in {", ".join(map(str, folders))}: '
@@ -69,15 +70,16 @@ def _places(
 def studies(
   runs: Sequence[run_files.Run],
 ) -> tuple[list[study_lib.Study], list[str]]:
-  """Runs whose scores mean the same, and which of them were there already."""
-  found, doubles = [], []
+  """Runs whose scores mean the same; who was scored apart or there already."""
+  found, left_out = [], []
   for _, same in study_lib.group(runs, _definition):
-    rows, more = _rows(same)
+    apart = comparability.scored_apart(same)
+    rows, doubles = _rows([run for run in same if run.folder not in apart])
     found.append(study_lib.Study(_title(same), tuple(rows)))
-    doubles += more
+    left_out += [*apart.values(), *doubles]
   found = _entitled(found, lambda study: f'({_told_apart(study, found)})')
   found = _entitled(found, lambda study: f'[{found.index(study) + 1}]')
-  return found, doubles
+  return found, left_out
 
 
 def _entitled(
@@ -187,6 +189,7 @@ def _meaning(run: run_files.Run) -> dict[str, Any]:
       if run.scores
       else 0,
       'test cases': cases,
+      'definition of metrics': run.results.get('definition', 1),
     }
   )
 

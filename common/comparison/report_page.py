@@ -48,6 +48,10 @@ _TESTS = (
   '(other cases for these networks). Where runs are too few for a test, the '
   'least and the largest difference of a run are in brackets.'
 )
+_APART = (
+  'Runs on {number} different sets of sites, data or metrics, each with tables '
+  'of its own: numbers of one are not to be held against those of another.'
+)
 _SITES = '{axis}: every site after the last stage.'
 
 
@@ -83,11 +87,14 @@ def write(
     sections.append(_section(study, tables, pictures, shown, reference))
     shown += len(pictures)
   files.write_text(folder / 'summary.csv', _table_text(_COLUMNS, numbers))
-  body = ''.join([_left_out(left_out), *sections])
+  apart = _APART.format(number=len(studies)) if len(studies) > 1 else ''
+  body = ''.join([_left_out(left_out), _note(apart), *sections])
   path = folder / 'report.html'
   files.write_text(path, page.render('Comparison', body))
   for line in left_out:
     print(f'left out: {line}')
+  if apart:
+    print(apart)
   runs = sum(len(row.runs) for study in studies for row in study.rows)
   print(f'done: {runs} runs, {len(left_out)} left out; {path}')
 
@@ -130,10 +137,7 @@ def _section(
       parts += map(_note, records)
     else:
       parts.append(_note(_NOTE))
-      starts = comparability.unequal_starts(table.rows)
-      parts += map(
-        _note, comparability.unequal_fields(study) + records + starts
-      )
+      parts += map(_note, comparability.unequal_fields(study) + records)
       for metric, scores in study.rows[0].runs[0].scores.items():
         parts.append(table_lib.sites_html(table.rows, metric))
         parts.append(_note(_SITES.format(axis=scores.axis_label)))
@@ -143,7 +147,7 @@ def _section(
 
 
 def _note(text: str) -> str:
-  return f'<p class="note">{html.escape(text)}</p>'
+  return text and f'<p class="note">{html.escape(text)}</p>'
 
 
 def _left_out(lines: Sequence[str]) -> str:

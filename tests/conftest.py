@@ -10,6 +10,7 @@ import jax
 import pytest
 
 pytest.register_assert_rewrite(
+  'tests.parity_baselines',
   'tests.parity_metrics',
   'tests.parity_network',
   'tests.parity_numerics',

@@ -1,29 +1,16 @@
-"""Arrays computed with the authors' implementation, to be matched.
-
-The folder is named by the environment variable SAMCL_PARITY_DIR; by default it
-is the copy beside this file.
-"""
+"""Arrays computed with the authors' implementation, to be matched."""
 
 import json
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
-import pytest
 
-_HERE = pathlib.Path(__file__).parent / 'parity'
-FOLDER = pathlib.Path(os.environ.get('SAMCL_PARITY_DIR', _HERE))
+FOLDER = pathlib.Path(__file__).parent / 'parity'
 
 
 def load(name: str) -> dict[str, np.ndarray]:
-  """Every array of `<name>.npz`.
-
-  The copy in the repository leaves some large files out; a folder named by the
-  environment must have all.
-  """
-  if FOLDER == _HERE and not (FOLDER / f'{name}.npz').exists():
-    pytest.skip(f'{name}.npz is not in the copy kept here')
+  """Every array of `<name>.npz`."""
   with np.load(FOLDER / f'{name}.npz', allow_pickle=False) as arrays:
     return dict(arrays)
 

@@ -143,6 +143,39 @@ def test_gradient_projection(x64):
   close(parity_network.flat(projected, config), arrays['grad_projected'])
 
 
+def _as_ours(arrays, config, params) -> dict[str, jax.Array]:
+  """Their first bases by our paths, rows in our order."""
+  layout, named = config['param_layout'], config['conv_weights']
+  starts = {offset: name for name, _, offset in layout}
+  numbers = reference_weights.from_flat(
+    np.arange(len(arrays['params0'])), layout
+  )
+  bases = gpm.create_bases(params, 0)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(numbers):
+    name = starts[leaf.min()]
+    if name in named:
+      basis = arrays[f'basis1_{named.index(name)}']
+      if basis.shape[1]:  # Those of transposed convolutions are empty.
+        rows = leaf.reshape(len(basis), -1)[:, 0] - leaf.min()
+        path = jax.tree_util.keystr(path, simple=True, separator='.')
+        bases[path] = jnp.asarray(basis[rows])
+  return bases
+
+
+def test_the_direction_of_the_method_is_their_projected_gradient(x64):
+  arrays = parity_arrays.load('n_gpm')
+  config = parity_arrays.config(arrays)
+  gradient = descent.make_gradient(parity_network.loss(arrays, config))
+  params = parity_network.params(arrays['params0'], config)
+  tx = parity_updates.optimizer(config)
+  bases = _as_ours(arrays, config, params)
+  assert sum(basis.size > 0 for basis in bases.values()) == 12
+  state = ts.create_state(params, tx, rule=bases)
+  batch = _batch(arrays, slice(4, 6))
+  found, _ = gpm.orthogonal(gradient)(state, batch, jax.random.key(0))
+  close(parity_network.flat(found, config), arrays['grad_projected'])
+
+
 def test_growth_of_the_bases(x64):
   """The second site starts from what the update on it left."""
   arrays = parity_arrays.load('n_gpm')

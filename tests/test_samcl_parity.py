@@ -1,10 +1,8 @@
 """Every array of the authors' implementation.
 
-    SAMCL_PARITY_DIR=DIR python -m pytest tests/test_samcl_parity.py
-
-reads another set of the same files. Relative to the largest entry of an array,
-1e-9 where it is stored in double precision and 1e-6 where in single; 2e-3 for
-surface distances, which the original's library rounds.
+Relative to the largest entry of an array, 1e-9 where it is stored in double
+precision and 1e-6 where in single; 2e-3 for surface distances, which the
+original's library rounds.
 """
 
 from tests.parity_baselines import *  # noqa: F403

@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common import trainer
 from common.rules import appearance
+from configs import smg_tiny
+from tests import toy_problem
 
 BATCH = {'x': jnp.arange(8.0)[:, None] + 1, 'site': jnp.arange(8)}
 
@@ -44,3 +47,25 @@ def test_none_half_and_all_are_shifted():
 def test_what_cannot_be_is_refused(shift, share, message):
   with pytest.raises(ValueError, match=message):
     appearance.with_shift(_loss, shift, share)
+
+
+class _Mirrored(toy_problem.Toy):
+  """Another appearance puts every point on the other side."""
+
+  shift = staticmethod(_shift)
+
+
+@pytest.mark.parametrize('method', ['er', 'joint', 'sequential'])
+def test_the_share_of_a_config_reaches_the_loss_of_any_method(method, tmp_path):
+  found = []
+  for share in (0.0, 1.0):
+    config = smg_tiny.get_config()
+    config.method, config.train.shift_share = method, share
+    config.optim.lr = 0.3
+    runner = trainer.create_stream(
+      _Mirrored(), config, trainer.create_plan(config, 2), tmp_path / str(share)
+    )
+    found.append(runner.run()[0].params['w'])
+  # The last site is at -3, .5; both at 2, -1 and there.
+  plain, mirrored = np.sign(found)
+  np.testing.assert_array_equal(mirrored, -plain)

@@ -1,21 +1,27 @@
 """Figures of a comparison: which runs they show, and what they leave out."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 
+from common import run_files
 from common.comparison import (
   all_figures,
   grouping,
   pictures,
   score_figures,
+  summary_figures,
   training_figures,
 )
 from common.comparison import study as study_lib
 from common.comparison import style as style_lib
 from tests import run_folders
+
+# A case far off.
+_LAST = 9.0
 
 
 @pytest.fixture
@@ -44,6 +50,95 @@ def test_a_heat_map_has_the_mean_of_the_runs(tmp_path):
   np.testing.assert_allclose(
     heat.get_array(), [[0.25, 0.25, 0.375], [0.5, 0.5, 0.5]]
   )
+
+
+@pytest.mark.parametrize(
+  ('higher_is_better', 'shades'), [(True, 'cividis'), (False, 'cividis_r')]
+)
+def test_bright_is_better(tmp_path, higher_is_better, shades):
+  path = run_folders.write(tmp_path / '1') / 'results.json'
+  results = json.loads(path.read_text())
+  results['metrics']['dice']['higher_is_better'] = higher_is_better
+  path.write_text(json.dumps(results))
+  (study,), _ = grouping.find([tmp_path])
+  heat = score_figures.matrices(study.rows, 'dice').axes[0].images[0]
+  assert heat.get_cmap().name == shades
+
+
+def test_a_violin_for_each_method_and_site(tmp_path):
+  """Medians of four cases, of which one is far off; every mark in its row."""
+  levels = {'er': (0.25, 0.5, 0.75), 'smg': (0.375, 0.125, 0.625)}
+  for method, scores in levels.items():
+    run_folders.write(tmp_path / method, method)
+    run_folders.rescore(tmp_path / method, [[0.0] * 3, scores])
+    path = tmp_path / method / 'per_case.csv'
+    path.write_text(
+      re.sub(
+        '(2,.*,case0,1,dice),.*,',
+        lambda line: f'{line[1]},{_LAST},',
+        path.read_text(),
+      )
+    )
+  study, _ = grouping.studies(
+    [run_files.load(tmp_path / method) for method in levels]
+  )
+  rows = sorted(study[0].rows, key=lambda row: row.name)
+  styles = {row.name: style_lib.style(i) for i, row in enumerate(rows)}
+  figure = score_figures.violins(rows, 'dice', styles)
+  names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+  assert names == ['er', 'smg']
+  for site, axes in enumerate(figure.axes):
+    marks, bars = axes.lines[::2], axes.lines[1::2]
+    for place, (mark, bar) in enumerate(zip(marks, bars, strict=True)):
+      assert set(mark.get_ydata()) == {place}
+      assert max(mark.get_xdata()) == _LAST
+      middle = levels[names[place]][site]
+      np.testing.assert_allclose(bar.get_xdata(), [middle] * 2, atol=0.02)
+  assert [axes.get_title() for axes in figure.axes] == [
+    'a',
+    'b',
+    'new (unseen)',
+  ]
+
+
+def test_the_trade_off_is_of_what_was_learnt_against_what_was_not(tmp_path):
+  """Of a distance, with its sign."""
+  folder = run_folders.write(tmp_path / '1')
+  results = json.loads((folder / 'results.json').read_text())
+  results['metrics']['dice']['higher_is_better'] = False
+  (folder / 'results.json').write_text(json.dumps(results))
+  run_folders.rescore(folder, [[0.0] * 3, [0.25, 0.5, 2.0]])
+  (study,), _ = grouping.find([tmp_path])
+  styles = {'er': style_lib.style(0)}
+  (axes,) = summary_figures.trade_off(study.rows, 'dice', styles).axes
+  assert axes.lines[0].get_xydata().tolist() == [[-0.375, -2.0]]
+  assert axes.get_xlabel().startswith('ACC: ')
+  assert axes.get_ylabel().startswith('unseen: ')
+
+
+def test_an_ablation_shows_what_was_learnt_and_what_was_not(tmp_path):
+  """Two seeds of each value; ACC is .5 + alpha, unseen .25."""
+  for alpha in (0.0, 0.125):
+    for seed, shift in enumerate((-0.0625, 0.0625)):
+      folder = run_folders.write(
+        tmp_path / f'{alpha}-{seed}', 'smg', alpha=alpha, seed=seed
+      )
+      last = [0.5 + alpha + shift] * 2 + [0.25]
+      run_folders.rescore(folder, [[0.0] * 3, last])
+  (study,), _ = grouping.find([tmp_path])
+  figure = summary_figures.ablation(study.rows, 'rule.alpha', 'dice')
+  found = {
+    bars.get_label(): [
+      (low + high) / 2 for (_, low), (_, high) in bars[2][0].get_segments()
+    ]
+    for bars in figure.axes[0].containers
+  }
+  np.testing.assert_allclose(found['ACC'], [0.5, 0.625])
+  np.testing.assert_allclose(found['unseen'], [0.25, 0.25])
+  acc, unseen = figure.axes[0].containers
+  (_, low), (_, high) = acc[2][0].get_segments()[0]
+  assert high - low == pytest.approx(2 * np.sqrt(2) * 0.0625)
+  np.testing.assert_allclose(np.ptp(unseen[2][0].get_segments()[0][:, 1]), 0)
 
 
 def test_an_ablation_is_drawn_of_the_runs_that_all_have(sweep):
@@ -83,6 +178,10 @@ def test_a_run_without_a_log_takes_no_curve_away(sweep):
   drawn = {name: rest for name, *rest in all_figures.draw_all(study)}
   lines = drawn['cosine_orientational'][0].axes[0].lines
   assert [len(line.get_xdata()) for line in lines].count(8) == 2
+  # 0, .1, .2, ... in a stage; the mean of the last two of eight.
+  curve = next(line for line in lines if len(line.get_xdata()) == 8)
+  expected = [0.0, *(0.1 * np.arange(7) + 0.05)]
+  np.testing.assert_allclose(curve.get_ydata(), expected)
   ticks = drawn['cosine_orientational'][0].axes[0].get_xticklabels()
   assert [tick.get_text() for tick in ticks] == ['stage 2', 'stage 3']
 
@@ -194,9 +293,11 @@ def test_times_of_several_devices_are_not_mixed(sweep):
     for number, run in enumerate(row.runs):
       device, seconds = ('gpu', 0.01) if number == 0 else ('cpu', 1.0)
       run.results.update(device=device, step_s=seconds)
+      run.results.update(wall_s=90.0, peak_gib=2.5)
   styles = {row.name: style_lib.style(0) for row in rows}
   ((_, figure, said),) = training_figures.costs(rows, styles)
-  assert [bar.get_width() for bar in figure.axes[0].patches] == [1.0] * 3
+  widths = [[bar.get_width() for bar in axes.patches] for axes in figure.axes]
+  assert widths == [[1.0] * 3, [1.5] * 3, [2.5] * 3]
   assert 'Device: cpu.' in said
   for run in rows[0].runs:
     run.results.update(device='gpu')

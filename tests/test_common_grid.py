@@ -1,7 +1,9 @@
 """The runs of a sweep, and what happens to them."""
 
 import json
+import os
 import pathlib
+import re
 import shlex
 import signal
 import subprocess
@@ -14,6 +16,8 @@ import pytest
 from common import app, claim, errors, grid, launchers, sweep
 from configs import sweep_realdata, sweep_samcl, sweep_smg, sweep_tiny
 from tests import binaries
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 OUT = pathlib.Path('out')
 CACHE = 'JAX_COMPILATION_CACHE_DIR'
@@ -356,11 +360,21 @@ def test_bad_fields_are_refused(fields, message, tmp_path):
   assert not list(tmp_path.iterdir())
 
 
-def test_a_command_of_the_list_is_one_that_a_shell_runs(tmp_path):
-  run = grid.list_runs({'one': GROUP}, tmp_path)[4]
-  line = shlex.join([*run.command, '--help'])
-  done = subprocess.run(line, shell=True, capture_output=True, encoding='utf-8')
-  assert '--config' in done.stdout + done.stderr
+def test_a_line_of_the_list_is_a_run_of_an_array(three_runs):
+  """As the README has it for Slurm, which counts from 1."""
+  assert sweep.main(_config(launcher='none'), three_runs) == 0
+  readme = (ROOT / 'README.md').read_text('utf-8')
+  (wrapped,) = re.findall(r"--wrap='(.*?)'", readme)
+  line = wrapped.replace('runs/sweep', str(three_runs))
+  subprocess.run(
+    line,
+    shell=True,
+    check=True,
+    executable='/bin/bash',
+    env=os.environ | {'SLURM_ARRAY_TASK_ID': '1'},
+  )
+  ended = [path.parent.name for path in three_runs.rglob('results.json')]
+  assert sorted(ended) == ['done', 'good']
 
 
 def test_the_binary_names_what_it_cannot_use():

@@ -46,7 +46,10 @@ def test_page_figures_and_numbers(sweep, tmp_path, capsys):
   assert text.count('<img ') == len(names)
   for path in (out / 'figures').glob('*.png'):
     with Image.open(path) as image:
-      assert np.asarray(image.convert('L')).std() > 5
+      shades = np.asarray(image.convert('L'))
+    assert shades.std() > 5
+    for edge in (shades[0], shades[-1], shades[:, 0], shades[:, -1]):
+      assert edge.min() > 250, path  # No label is cut.
   rows = list(csv.DictReader((out / 'summary.csv').read_text().splitlines()))
   found = {
     (r['method'], r['variant'], r['summary']): r for r in rows if not r['table']

@@ -149,14 +149,16 @@ class _Linear(toy_problem.Toy):
 
 
 @pytest.mark.parametrize('name', ['gpm', 'ewc', 'si', 'lwf', 'der', 'agem'])
-def test_what_a_method_keeps_is_in_the_checkpoint(name, tmp_path):
+@pytest.mark.parametrize('stop_at', [3, 7, 9])
+def test_what_a_method_keeps_is_in_the_checkpoint(name, stop_at, tmp_path):
+  """Within the first stage, between its last step and leaving it, and after."""
   whole = _stream(tmp_path / 'whole', name, problem=_Linear()).run()
   asked = iter(range(1, 100))
   stopped = _stream(
     tmp_path / 'cut',
     name,
     problem=_Linear(),
-    stop=lambda: next(asked) == 9,
+    stop=lambda: next(asked) == stop_at,
   )
   assert stopped.run() is None
   again = _stream(tmp_path / 'cut', name, problem=_Linear())

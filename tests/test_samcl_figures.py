@@ -67,6 +67,29 @@ def test_axes_of_the_panels():
     assert sides['R'] < sides['S'] < sides['L']
 
 
+def test_what_is_left_is_seen_beside_what_was(tmp_path, monkeypatch):
+  """A registration that puts everything right leaves no difference."""
+  shown = {}
+  create = figures.create_figure
+
+  def create_figure(panels, *rest):
+    shown.update({panel.name.partition('\n')[0]: panel for panel in panels})
+    return create(panels, *rest)
+
+  monkeypatch.setattr(figures, 'create_figure', create_figure)
+  pair = _pair((slice(8, 11), slice(None), slice(10, 13)))
+  pair['moving'] = pair['fixed'][::-1]
+  figures.draw_registration(
+    tmp_path / 'pair.png', **pair, spacing=SPACING, title='t'
+  )
+  assert shown['|difference| before'].image.max() > 0.5
+  assert shown['|difference| after'].image.max() == 0
+  np.testing.assert_array_equal(
+    shown['moving'].image, shown['fixed'].image[:, ::-1]
+  )
+  np.testing.assert_array_equal(shown['warped'].image, shown['fixed'].image)
+
+
 def test_a_pair_as_it_lies(tmp_path: pathlib.Path):
   pair = _pair((slice(8, 11), slice(None), slice(10, 13)))
   label = (pair['fixed'] == 1).astype(np.uint8)

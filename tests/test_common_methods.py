@@ -1,0 +1,96 @@
+"""Every method trains the networks of both problems."""
+
+import jax
+import numpy as np
+import pytest
+
+from common import methods, trainer
+from configs import samcl_tiny, smg_tiny
+import samcl.setup
+import smg.setup
+
+_SMALL = {
+  'optim.lr': 0.01,
+  'scores': ('dice',),
+  'data.num_train': 2,
+  'data.num_test': 1,
+  'model.num_levels': 1,
+  'memory.capacity': 4,
+  'train.num_steps': (2,),
+  'train.batch_size': 2,
+  'consolidation.num_cases': 2,
+  # Small as they are, they would vanish beside one step of Adam.
+  'ewc.weight': 1e4,
+  'si.weight': 1e4,
+  'lwf.weight': 1e2,
+  'der.alpha': 1e2,
+}
+_SEGMENTATION = _SMALL | {
+  'unseen': (),
+  'diffusion.num_steps': (1,),
+  'diffusion.network.num_levels': 1,
+}
+_REGISTRATION = _SMALL | {
+  'stream': ('brain_mr', 'abdomen_ct'),
+  'data.shape': (8, 8, 8),
+}
+
+
+class _Trained:
+  """The networks that methods end with, each trained once."""
+
+  def __init__(self, module, config, folder):
+    config.data.folder = str(folder / 'data')
+    self._config, self._folder = config, folder
+    self._problem = module.create_problem(config)
+    self._found = {}
+
+  def __call__(self, method: str) -> list[np.ndarray]:
+    if method not in self._found:
+      plan = trainer.create_plan(self._config, len(self._problem.stream))
+      self._config.method = method
+      runner = trainer.create_stream(
+        self._problem, self._config, plan, self._folder / method
+      )
+      state, _ = runner.run()
+      leaves = map(np.asarray, jax.tree.leaves(state.params))
+      self._found[method] = list(leaves)
+    return self._found[method]
+
+
+def _trained(module, configs, fields, folder):
+  config = configs.get_config()
+  config.update_from_flattened_dict(fields)
+  return _Trained(module, config, folder)
+
+
+@pytest.fixture(scope='module')
+def segmentation(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('segmentation')
+  return _trained(smg.setup, smg_tiny, _SEGMENTATION, folder)
+
+
+@pytest.fixture(scope='module')
+def registration(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('registration')
+  return _trained(samcl.setup, samcl_tiny, _REGISTRATION, folder)
+
+
+def _assert_trains(trained, method: str) -> None:
+  """To other parameters than plain descent ends with."""
+  found, plain = trained(method), trained('sequential')
+  assert all(np.isfinite(leaf).all() for leaf in found)
+  if method != 'sequential':
+    gaps = [np.abs(a - b).max() for a, b in zip(found, plain, strict=True)]
+    assert max(gaps) > 1e-5
+
+
+@pytest.mark.parametrize('method', list(methods.METHODS))
+def test_segmentation(segmentation, method):
+  _assert_trains(segmentation, method)
+
+
+# It has no generator.
+@pytest.mark.parametrize('method', [m for m in methods.METHODS if m != 'smg'])
+def test_registration(registration, method):
+  _assert_trains(registration, method)

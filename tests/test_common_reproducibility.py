@@ -78,6 +78,18 @@ def test_commits_are_said_of_every_row(runs, tmp_path):
   assert '| untrained | 2 |  |  |' in text
 
 
+def test_of_several_machines_every_row_says_which(runs, tmp_path):
+  for seed, device in enumerate(('cpu:x', 'gpu:y')):
+    folder = run_folders.write(runs / f'mer{seed}', 'mer', seed=seed)
+    _say(folder, device=device, wall_s=60.0)
+  reproducibility.main([runs], str(tmp_path / 'R.md'))
+  text = (tmp_path / 'R.md').read_text()
+  assert '- device: [1] cpu:x; [2] gpu:y\n' in text
+  assert '| er | 2 | abc | 2.0 | [1] |' in text
+  assert '| mer | 2 |  | 1.0 | [1] [2] |' in text
+  assert '| untrained | 2 |  |  |  |' in text
+
+
 def test_what_a_run_does_not_say_is_left_open(tmp_path):
   run_folders.write(tmp_path / 'runs' / '1')
   reproducibility.main([tmp_path / 'runs'], str(tmp_path / 'R.md'))

@@ -44,19 +44,28 @@ def write(folders: Sequence[pathlib.Path], path: pathlib.Path) -> None:
 
 def _section(study: study_lib.Study) -> Iterator[str]:
   yield from (f'## {study.title}', '')
+  devices = _recorded(study, 'device')
+  numbers = {name: f'[{i}]' for i, name in enumerate(devices, 1)}
+  several = len(devices) > 1
   for field in study_lib.RECORDS:
-    said = {value for row in study.rows for value in row.recorded(field)}
-    yield f'- {field}: {", ".join(sorted(said)) or "not recorded"}'
+    said = _recorded(study, field)
+    if field == 'device' and several:
+      said = [f'{number} {name}' for name, number in numbers.items()]
+    yield f'- {field}: {"; ".join(said) or "not recorded"}'
   yield ''
   for name, table in table_lib.create_all(study).items():
     if name:
       yield from (f'### {name}', '')
     method, runs, *rest = table.head
-    yield _line(method, runs, 'commits', 'minutes', *rest)
-    yield _line(*['---'] * (2 + len(table.head)))
+    head = [method, runs, 'commits', 'minutes', *['device'] * several, *rest]
+    yield _line(*head)
+    yield _line(*['---'] * len(head))
     for row in table.rows:
       title, runs, *cells = table.line(row)
-      made = (_commits(row), _minutes(row))
+      made = [_commits(row), _minutes(row)]
+      if several:
+        on = row.recorded('device') if row.stage else []
+        made.append(' '.join(numbers[name] for name in on))
       yield _line(title, runs, *made, *map(_text, cells))
     yield ''
   yield '```bash'
@@ -64,6 +73,11 @@ def _section(study: study_lib.Study) -> Iterator[str]:
     if command := _command(row.runs[0]):
       yield command
   yield from ('```', '')
+
+
+def _recorded(study: study_lib.Study, field: str) -> list[str]:
+  """All values of a field that runs of a study have been made with."""
+  return sorted({x for row in study.rows for x in row.recorded(field)})
 
 
 def _text(cell: str | page.Cell) -> str:

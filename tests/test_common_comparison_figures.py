@@ -191,21 +191,39 @@ def _matrix(folder):
   return np.array(results['metrics']['dice']['matrix'])
 
 
-def _learnt(sweep):
-  """Line of er over the stages, and the lengths of its bars."""
+def _course(sweep):
+  """(line, lengths of its bars) of er over the stages: learnt, and changed."""
   (study,), _ = grouping.find([sweep])
   rows = [row for row in study.main_rows if row.method == 'er']
-  figure = score_figures.learnt_so_far(rows, 'dice', {'er': style_lib.style(0)})
-  bars = figure.axes[0].collections[0].get_segments()
-  return figure.axes[0].lines[0], [np.ptp(bar[:, 1]) for bar in bars]
+  figure = score_figures.course(rows, 'dice', {'er': style_lib.style(0)})
+  for axes in figure.axes:
+    bars = axes.collections[0].get_segments() if axes.collections else ()
+    yield axes.lines[0], [np.ptp(bar[:, 1]) for bar in bars]
 
 
-def test_learnt_so_far_is_the_mean_of_what_was_trained_on(sweep):
-  line, spreads = _learnt(sweep)
+def test_the_course_of_what_was_trained_on(sweep):
+  (learnt, spreads), (changed, _) = _course(sweep)
   # After stage 1 the first site has score - .25, then both have score.
-  np.testing.assert_allclose(line.get_ydata(), [0.385, 0.635])
+  np.testing.assert_allclose(learnt.get_ydata(), [0.385, 0.635])
   # Seeds of either order have .625, .635 and .645 in the end.
   np.testing.assert_allclose(spreads[1], 2 * 0.01)
+  assert changed.get_xydata().tolist() == [[2, pytest.approx(0.25)]]
+
+
+def test_only_what_was_learnt_before_can_change(tmp_path):
+  """Of three sites; a distance that grows is forgotten as well."""
+  stream = ('a', 'b', 'c')
+  path = run_folders.write(tmp_path / 'er', stream=('a', 'b')) / 'results.json'
+  results = json.loads(path.read_text()) | {'stream': stream}
+  results['metrics']['dice'] |= {
+    'higher_is_better': False,
+    'untrained': [9.0] * 4,
+  }
+  path.write_text(json.dumps(results))
+  run_folders.rescore(path.parent, [[1, 8, 8, 8], [2, 1, 8, 8], [4, 1.5, 1, 8]])
+  _, (changed, _) = _course(tmp_path)
+  # 1 - 2; then the mean of 1 - 4 and 1 - 1.5.
+  assert changed.get_xydata().tolist() == [[2, -1], [3, -1.75]]
 
 
 def test_spread_is_that_of_seeds_and_not_of_orders(sweep):
@@ -213,7 +231,7 @@ def test_spread_is_that_of_seeds_and_not_of_orders(sweep):
   for seed in range(3):
     folder = sweep / f'er-1-{seed}'
     run_folders.rescore(folder, _matrix(folder) + 0.2)
-  line, spreads = _learnt(sweep)
+  (line, spreads), _ = _course(sweep)
   np.testing.assert_allclose(line.get_ydata(), [0.485, 0.735])
   np.testing.assert_allclose(spreads[1], 2 * 0.01)
 

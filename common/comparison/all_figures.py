@@ -55,10 +55,12 @@ def _of_metric(
     said = f' Not scored in some order, left out: stage {left_out}.'
     yield (
       f'learnt_{metric}',
-      score_figures.learnt_so_far(learning, metric, styles),
-      f'{metric}: mean over the sites learnt so far, after every stage: mean '
-      'over runs, standard deviation over those of the same order. What falls '
-      f'is forgotten, or harder.{said if left_out else ""}{others}',
+      score_figures.course(learning, metric, styles),
+      f'{metric} after every stage: mean over the sites learnt so far, which '
+      'falls where they are forgotten or a harder one comes; and, where all '
+      'orders have scores for it, how earlier sites have changed since each '
+      'was learnt: below 0 is forgetting. Mean over runs, standard deviation '
+      f'over those of the same order.{said if left_out else ""}{others}',
     )
   yield (
     f'cases_{metric}',

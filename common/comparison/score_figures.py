@@ -1,8 +1,9 @@
 """Plots of many runs: R, its course over the stages, and every case."""
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from matplotlib import axes as axes_lib
 from matplotlib import figure as mpl_figure
 import numpy as np
 
@@ -10,6 +11,9 @@ from common import figures, run_files
 from common import scores as scores_lib
 from common.comparison import study as study_lib
 from common.comparison import style as style_lib
+
+# (run, metric) -> a value for each stage, (T,).
+_Measure = Callable[[run_files.Run, str], np.ndarray]
 
 
 def of_usual_order(
@@ -89,30 +93,73 @@ def _learnt(run: run_files.Run, metric: str) -> np.ndarray:
   return np.array([_nanmean(table[t, : t + 1]) for t in range(len(table))])
 
 
-def scored_stages(rows: Sequence[study_lib.Row], metric: str) -> np.ndarray:
+def _changed(run: run_files.Run, metric: str) -> np.ndarray:
+  """BWT so far: mean change of earlier sites since their own stage, (T,)."""
+  scores = run.scores[metric]
+  own = np.diag(scores.matrix)
+  sign = 1 if scores.higher_is_better else -1
+  since = sign * (scores.matrix[:, : len(own)] - own[None])
+  return np.array([_nanmean(since[t, :t]) for t in range(len(since))])
+
+
+def scored_stages(
+  rows: Sequence[study_lib.Row], metric: str, measure: _Measure = _learnt
+) -> np.ndarray:
   """(T,), whether every run has a score of what it has learnt by then."""
-  found = [[_learnt(run, metric) for run in row.runs] for row in rows]
+  found = [[measure(run, metric) for run in row.runs] for row in rows]
   return np.isfinite(found).all(axis=(0, 1))
 
 
-def learnt_so_far(
+def course(
   rows: Sequence[study_lib.Row], metric: str, styles: style_lib.Styles
 ) -> mpl_figure.Figure:
-  """Mean score of the sites learnt so far over the stages.
+  """Over the stages: mean score of the sites learnt so far, and its change.
 
   A stage is left out where a run has no score yet, for another order would be
   all that is left there. Spreads are those of the runs of an order, for what
   another order has learnt by then is something else; bars, side by side: bands
   of a dozen methods hide each other.
   """
-  figure = mpl_figure.Figure(figsize=(7.4, 4.0), layout='constrained')
-  axes = figure.add_subplot()
+  scores = rows[0].runs[0].scores[metric]
+  panels = [(_learnt, 'sites learnt so far', scores.axis_label, rows)]
+  lasting = [row for row in rows if row.summary(metric, 'BWT').size]
+  if lasting and scored_stages(lasting, metric, _changed).any():
+    title = 'earlier sites, since each was learnt'
+    label = f'change: {scores.summary_label}'
+    panels.append((_changed, title, label, lasting))
+  figure = mpl_figure.Figure(
+    figsize=(2.6 + 4.2 * len(panels), 4.0), layout='constrained'
+  )
+  every = figure.subplots(1, len(panels), squeeze=False)[0]
+  for axes, (measure, title, label, shown) in zip(every, panels, strict=True):
+    _curves(axes, shown, metric, styles, measure)
+    axes.set_title(title, fontsize=10)
+    axes.set_ylabel(figures.plain(label))
+  for axes in every[1:]:
+    axes.axhline(0, color='#888888', linewidth=0.7)
+  figure.legend(
+    *every[0].get_legend_handles_labels(),
+    loc='outside right upper',
+    frameon=False,
+    fontsize=9,
+  )
+  return figure
+
+
+def _curves(
+  axes: axes_lib.Axes,
+  rows: Sequence[study_lib.Row],
+  metric: str,
+  styles: style_lib.Styles,
+  measure: _Measure,
+) -> None:
+  """Mean of a measure over runs at the stages that all have, and its spread."""
+  known = scored_stages(rows, metric, measure)
   shifts = np.linspace(-0.2, 0.2, len(rows)) if len(rows) > 1 else [0.0]
-  known = scored_stages(rows, metric)
   stages = 1 + np.flatnonzero(known)
   for row, shift in zip(rows, shifts, strict=True):
     by_order = [
-      np.array([_learnt(run, metric)[known] for run in runs])
+      np.array([measure(run, metric)[known] for run in runs])
       for _, runs in study_lib.group(
         row.runs, lambda run: study_lib.cell(run)[0]
       )
@@ -128,11 +175,7 @@ def learnt_so_far(
     )
   axes.set_xticks(stages)
   axes.set_xlabel('stage')
-  label = rows[0].runs[0].scores[metric].axis_label
-  axes.set_ylabel(figures.plain(label))
   figures.tidy(axes)
-  figure.legend(loc='outside right upper', frameon=False, fontsize=9)
-  return figure
 
 
 def violins(

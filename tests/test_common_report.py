@@ -58,6 +58,8 @@ def test_page_figures_and_numbers(sweep, tmp_path, capsys):
   assert float(entry['mean']) == pytest.approx(0.635)
   # Sample deviation of .625 .635 .645, each twice.
   assert float(entry['sd']) == pytest.approx(0.01 * np.sqrt(4 / 5))
+  # That of either order.
+  assert float(entry['sd_seeds']) == pytest.approx(0.01)
   assert entry['runs'] == '6'
   assert found['smg', '', 'ACC']['p_cases_holm'] == ''
   assert float(entry['difference']) == pytest.approx(-0.125)

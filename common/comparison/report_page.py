@@ -23,6 +23,7 @@ _COLUMNS = (
   'runs',
   'mean',
   'sd',
+  'sd_seeds',
   'difference',
   'least_difference',
   'most_difference',

@@ -167,7 +167,7 @@ def _curves(
     axes.errorbar(
       stages + shift,
       np.concatenate(by_order).mean(axis=0),
-      _spread_within(by_order),
+      study_lib.spread_within(by_order),
       markersize=4,
       elinewidth=0.8,
       label=style_lib.label(row.name),
@@ -235,17 +235,6 @@ def _mean_scores(
     tables[row.name] = scores[0]._replace(matrix=mean)
   scored = np.any([~np.isnan(s.matrix).all(axis=0) for s in tables.values()], 0)
   return {name: one.only(scored) for name, one in tables.items()}
-
-
-def _spread_within(groups: Sequence[np.ndarray]) -> np.ndarray | None:
-  """Pooled sample standard deviation of the rows of each group."""
-  freedom = sum(len(group) - 1 for group in groups)
-  if not freedom:
-    return None
-  squares = [
-    np.sum((group - group.mean(axis=0)) ** 2, axis=0) for group in groups
-  ]
-  return np.sqrt(np.sum(squares, axis=0) / freedom)
 
 
 def _nanmean(values: np.ndarray) -> float:

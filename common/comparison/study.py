@@ -67,6 +67,13 @@ class Row:
     }
     return {x: value for x, value in found.items() if not np.isnan(value)}
 
+  def deviation_of_seeds(self, metric: str, name: str) -> float:
+    """Of runs of one order, pooled; nan where none was run twice."""
+    found = group(list(self.summaries(metric, name).items()), lambda x: x[0][0])
+    by_order = [np.array([value for _, value in same]) for _, same in found]
+    spread = spread_within(by_order)
+    return np.nan if spread is None else float(spread)
+
   def is_for(self, site: str) -> bool:
     """Whether the method has one network that is meant for a site."""
     unseen = any(site in run.results['unseen'] for run in self.runs)
@@ -223,6 +230,17 @@ def _summarise(scores: scores_lib.Scores, stage: int) -> dict[str, float]:
     num_stream=scores.num_stream,
     higher_is_better=scores.higher_is_better,
   )
+
+
+def spread_within(groups: Sequence[np.ndarray]) -> np.ndarray | None:
+  """Pooled sample standard deviation of the rows of each group."""
+  freedom = sum(len(group) - 1 for group in groups)
+  if not freedom:
+    return None
+  squares = [
+    np.sum((group - group.mean(axis=0)) ** 2, axis=0) for group in groups
+  ]
+  return np.sqrt(np.sum(squares, axis=0) / freedom)
 
 
 def group(items: Sequence, key: Callable[[Any], Any]) -> list[tuple]:

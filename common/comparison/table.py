@@ -69,18 +69,19 @@ class Table:
     return ['method', 'runs', 'cases kept', *columns]
 
   def numbers(self) -> Iterator[list[Any]]:
-    """Method, variant, column, runs, mean, sd and test of every cell."""
+    """Method, variant, column, runs, mean, both sd and test of every cell."""
     for row in self.rows:
       for column in self.columns:
         values = row.summary(*column)
         if values.size:
+          seeds = row.deviation_of_seeds(*column)
           yield [
             row.method,
             ' '.join(row.variant),
             *column,
             values.size,
             values.mean(),
-            values.std(ddof=1) if values.size > 1 else '',
+            *map(_number, (_deviation(values), seeds)),
             *self.tests.get((row.name, column), _NO_TEST),
           ]
 
@@ -267,9 +268,18 @@ def _cell(
     return page.Cell(page.signed(None))
   text = page.signed(float(values.mean()))
   if values.size > 1:
-    text += f' ± {values.std(ddof=1):.3f}'
+    text += f' ± {_deviation(values):.3f}'
   fewer = '' if values.size == num_runs else f'of {values.size}'
   return page.Cell(text, mark, '; '.join(filter(None, [fewer, said])))
+
+
+def _deviation(values: np.ndarray) -> float:
+  return float(values.std(ddof=1)) if values.size > 1 else np.nan
+
+
+def _number(value: float) -> float | str:
+  """For a CSV, whose cells are empty where there is none."""
+  return '' if np.isnan(value) else value
 
 
 def _said(test: PairedTest | None) -> str:

@@ -4,6 +4,7 @@ import collections
 from collections.abc import Iterator
 import pathlib
 import re
+import shlex
 import tarfile
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 from common import reproducibility
 from common.comparison import grouping
+from common.comparison import study as study_lib
+from common.comparison import table as table_lib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / 'docs' / 'results.md'
@@ -167,6 +170,93 @@ def test_what_fifteen_runs_say():
   assert checked > 3
 
 
+def test_what_is_held_against_one_row(runs):
+  """Every row of such a table, corrected for all of its rows."""
+  studies, _ = grouping.find([runs])
+  found = [
+    rows
+    for titles, rows in _tables(RESULTS.read_text('utf-8'))
+    if titles[0].startswith('against')
+  ]
+  assert found
+  for said in found:
+    names = [_row(cells[0]) for cells in said]
+    study, rows = next(
+      (study, [by_name[name] for name in names])
+      for study in studies
+      if set(names) <= set(by_name := {row.name: row for row in study.rows})
+    )
+    (reference,) = (
+      row
+      for row, cells in zip(rows, said, strict=True)
+      if {*cells[2::2]} == {_NONE}
+    )
+    table = table_lib.create(study, rows, reference)
+    for row, (_, *cells) in zip(rows, said, strict=True):
+      for number, summary in enumerate(('ACC', 'unseen')):
+        mean, p = cells[2 * number : 2 * number + 2]
+        _check(mean, row.summary('dice', summary), 3)
+        test = table.tests.get((row.name, ('dice', summary)))
+        wanted = [test.p_runs, test.p_cases] if test else np.nan
+        np.testing.assert_allclose(
+          [*map(_p_value, p.split(', '))], wanted, rtol=0, atol=0.0015
+        )
+
+
+def test_the_cosines(runs):
+  studies, _ = grouping.find([runs])
+  (study,) = (x for x in studies if x.title.startswith('segmentation: site_a'))
+  by_name = {row.name: row for row in study.rows}
+  (table,) = (
+    rows
+    for titles, rows in _tables(RESULTS.read_text('utf-8'))
+    if titles[0].startswith('cosine')
+  )
+  for name, count, *cells in table:
+    row = by_name[_row(name)]
+    assert count == str(len(row.runs))
+    for kind, cell in zip(('orientational', 'arbitrary'), cells, strict=True):
+      values = [study_lib.agreement(run, f'cosine/{kind}') for run in row.runs]
+      _check(cell, np.array(values), 3)
+
+
+def test_the_best_settings_are_those_of_runs(runs):
+  """On top of the base that the title names, nothing else changed."""
+  studies, _ = grouping.find([runs])
+  checked = []
+  for titles, rows in _tables(RESULTS.read_text('utf-8')):
+    if titles[0] != 'methods':
+      continue
+    base = titles[1].split('`')[1]
+    for names, cell in rows:
+      wanted = [] if cell.startswith('none') else cell.strip('`').split()
+      for method in names.split(', '):
+        checked.append(method)
+        assert any(
+          _changed(run.results['command'], base) == (method.strip('`'), wanted)
+          for study in studies
+          for row in study.rows
+          for run in row.runs
+        ), (base, method)
+  assert len(checked) > 15
+
+
+def _changed(command: str, base: str) -> tuple[str, list[str]] | None:
+  """Method and fields of a run of a base, but for what any run sets."""
+  words = shlex.split(command)
+  if f'--config={base}' not in words:
+    return None
+  fields = [
+    word.removeprefix('--config.')
+    for word in words
+    if word.startswith('--config.')
+  ]
+  (method,) = (x for x in fields if x.startswith('method='))
+  own = ('method=', 'seed=', 'stream=', 'data.folder=')
+  kept = sorted(x for x in fields if not x.startswith(own))
+  return method.removeprefix('method='), kept
+
+
 def _said_of(first: str) -> Iterator[tuple[list[tuple[str, str]], str, str]]:
   """Pairs of cells in the results, and what REPRODUCIBILITY has of their kind.
 
@@ -181,7 +271,7 @@ def _said_of(first: str) -> Iterator[tuple[list[tuple[str, str]], str, str]]:
       cells = zip(titles[1::2], row[::2], row[1::2], strict=True)
       for title, *pair in cells:
         column = ' '.join(_COLUMNS[title][:2])
-        there = [(x['runs'], x[column]) for x in known[name.split('`')[1]]]
+        there = [(x['runs'], x[column]) for x in known[_row(name)]]
         yield there, *pair
 
 
@@ -212,6 +302,11 @@ def _method(name: str) -> str:
   """`smg`, generated cases -> smg."""
   name = 'untrained' if name.startswith('before') else name
   return name.strip('`').partition('`')[0]
+
+
+def _row(name: str) -> str:
+  """`smg a=1 b=2`, generated cases -> smg a=1 b=2."""
+  return name.split('`')[1]
 
 
 def _tables(text: str) -> Iterator[tuple[list[str], list[list[str]]]]:

@@ -124,7 +124,8 @@ def costs(
     figure,
     'What a step of each method takes between logged ones of the last stage; a '
     'whole run with its scoring and, where there is one, its generator; and '
-    'the most memory that it held. Medians over runs, of a method on several '
+    'the most memory that it held, on a CPU that of the whole process, with '
+    'compiling and scoring. Medians over runs, of a method on several '
     'devices over those on its commonest; runs that shared a machine slowed '
     f'each other. Device: {said}.',
   )

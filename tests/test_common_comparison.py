@@ -234,6 +234,7 @@ def test_a_file_that_lacks_its_last_line_is_named(tmp_path):
   ('file', 'field', 'value'),
   [
     ('results.json', 'wall_s', 'x'),
+    ('results.json', 'definition', '2'),
     ('results.json', 'peak_gib', [1]),
     ('results.json', 'device', ['cpu']),
     ('config.json', 'seed', [0]),

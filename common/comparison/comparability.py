@@ -43,9 +43,7 @@ def unequal_records(rows: Sequence[study_lib.Row]) -> list[str]:
   return lines
 
 
-def scored_apart(
-  runs: Sequence[run_files.Run],
-) -> dict[pathlib.Path, str]:
+def scored_apart(runs: Sequence[run_files.Run]) -> dict[pathlib.Path, str]:
   """Runs whose untrained network has other scores than most have, and why.
 
   A network and a seed say what it is: such runs were scored by other rules,
@@ -55,12 +53,11 @@ def scored_apart(
   for _, same in study_lib.group(runs, _network):
     starts: list[list[run_files.Run]] = []
     for run in same:
-      for known in starts:
-        if _started_apart(run, known[0]) is None:
-          known.append(run)
-          break
-      else:
+      alike = (start for start in starts if not _started_apart(run, start[0]))
+      if (known := next(alike, None)) is None:
         starts.append([run])
+      else:
+        known.append(run)
     usual, *others = sorted(starts, key=len, reverse=True)
     for run in itertools.chain(*others):
       said[run.folder] = _started_apart(run, usual[0])

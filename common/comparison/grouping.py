@@ -189,6 +189,7 @@ def _meaning(run: run_files.Run) -> dict[str, Any]:
       if run.scores
       else 0,
       'test cases': cases,
+      # A run that does not say was made when there was one.
       'definition of metrics': run.results.get('definition', 1),
     }
   )

@@ -51,13 +51,22 @@ def test_command_commit_machine_time_and_numbers(runs, tmp_path):
   reproducibility.main([runs], str(path))
   text = path.read_text()
   assert f'| er | 2 | abc | 2.0 | {DASH} | 0.500 ± 0.354 |' in text
-  assert '- git: abc\n- device: cpu:x\n- jax: 1.2\n' in text
+  assert '- git: abc\n- device: cpu:x\n- jax: 1.2\n- hours' in text
   assert (
     'python -m smg.train --config=c.py --config.method=er '
     "'--config.stream=(1, 2)' \"--config.unseen=('a',)\" --workdir=RUN\n"
   ) in text
   assert str(runs / '0') not in text and '/d' not in text.split('bash')[1]
   assert f'- {runs}/half: not finished' in text
+
+
+def test_hours_of_all_runs(runs, tmp_path):
+  _say(runs / '0', wall_s=3600.0)
+  _say(runs / '1', wall_s=None)
+  _say(run_folders.write(runs / 'mer', 'mer'), wall_s=1800.0)
+  reproducibility.main([runs], str(tmp_path / 'R.md'))
+  text = (tmp_path / 'R.md').read_text()
+  assert '- hours of its 3 runs together: 1.5\n' in text
 
 
 def test_real_data_are_somewhere(runs, tmp_path):

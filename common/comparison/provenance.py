@@ -52,6 +52,9 @@ def _section(study: study_lib.Study) -> Iterator[str]:
     if field == 'device' and several:
       said = [f'{number} {name}' for name, number in numbers.items()]
     yield f'- {field}: {"; ".join(said) or "not recorded"}'
+  runs = [run for row in study.rows for run in row.runs]
+  seconds = sum(run.results.get('wall_s') or 0 for run in runs)
+  yield f'- hours of its {len(runs)} runs together: {seconds / 3600:.1f}'
   yield ''
   for name, table in table_lib.create_all(study).items():
     if name:

@@ -28,6 +28,13 @@ def runs(tmp_path_factory):
   return folder
 
 
+@pytest.fixture(scope='module')
+def studies(runs):
+  found, left_out = grouping.find([runs])
+  assert not left_out
+  return found
+
+
 def test_reproducibility_is_written_from_the_runs(runs, tmp_path):
   path = tmp_path / 'R.md'
   reproducibility.main([runs], str(path))
@@ -78,10 +85,8 @@ _NONE = '\N{EN DASH}'
     ('registration: brain', '## Registration, real tasks\n'),
   ),
 )
-def test_the_tables_of_the_results(runs, problem, heading):
+def test_the_tables_of_the_results(studies, problem, heading):
   """Every row, found among the summaries of the runs."""
-  studies, left_out = grouping.find([runs])
-  assert not left_out
   (study,) = (one for one in studies if one.title.startswith(problem))
   rows = {row.method: row for row in [*study.main_rows, study.untrained]}
   written = (ROOT / 'REPRODUCIBILITY.md').read_text('utf-8')
@@ -128,9 +133,8 @@ def test_the_tables_of_the_readme(first, heading):
     assert set(found) <= set(results[_method(name)]), name
 
 
-def test_the_cameras_of_the_results(runs):
+def test_the_cameras_of_the_results(studies):
   """Two columns a study: ACC of what was learnt, Dice on the unseen site."""
-  studies, _ = grouping.find([runs])
   titles, rows = next(
     table
     for table in _tables(RESULTS.read_text('utf-8'))
@@ -170,9 +174,8 @@ def test_what_fifteen_runs_say():
   assert checked > 3
 
 
-def test_what_is_held_against_one_row(runs):
+def test_what_is_held_against_one_row(studies):
   """Every row of such a table, corrected for all of its rows."""
-  studies, _ = grouping.find([runs])
   found = [
     rows
     for titles, rows in _tables(RESULTS.read_text('utf-8'))
@@ -203,8 +206,7 @@ def test_what_is_held_against_one_row(runs):
         )
 
 
-def test_the_cosines(runs):
-  studies, _ = grouping.find([runs])
+def test_the_cosines(studies):
   (study,) = (x for x in studies if x.title.startswith('segmentation: site_a'))
   by_name = {row.name: row for row in study.rows}
   (table,) = (
@@ -220,9 +222,8 @@ def test_the_cosines(runs):
       _check(cell, np.array(values), 3)
 
 
-def test_the_best_settings_are_those_of_runs(runs):
+def test_the_best_settings_are_those_of_runs(studies):
   """On top of the base that the title names, nothing else changed."""
-  studies, _ = grouping.find([runs])
   checked = []
   for titles, rows in _tables(RESULTS.read_text('utf-8')):
     if titles[0] != 'methods':

@@ -70,7 +70,8 @@ def load(workdir: pathlib.Path) -> Run:
     for name in _field(path, results, 'metrics', dict)
   }
   _check_summary(path, _field(path, results, 'summary', dict), scores)
-  for name in ('definition', 'wall_s', 'step_s', 'peak_gib'):
+  _optional(path, results, 'definition', int)
+  for name in ('wall_s', 'step_s', 'peak_gib'):
     _optional(path, results, name, (int, float))
   for name in ('device', 'git', 'jax'):
     _optional(path, results, name, str)

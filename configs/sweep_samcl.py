@@ -54,7 +54,7 @@ def get_config() -> config_dict.ConfigDict:
   longer = 'train.num_steps=(320,)'
   groups.longer = group(('joint',), variants=(longer,))
   groups.longer_er = group(('er',), **compared, variants=(longer,))
-  # These stay far behind: one run of each order shows it.
+  # One run of each order, enough to see a large gap.
   groups.longer_others = group(
     ('sequential', 'ewc', 'si', 'lwf', 'gpm'),
     orders=_ORDERS,

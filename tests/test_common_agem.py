@@ -27,7 +27,7 @@ def _moved(step, state, batch, key):
 
 @pytest.mark.parametrize('seed', range(8))
 def test_agem_never_contradicts_the_memory(seed):
-  """g - min(0, g . r) / (r . r) r, which both signs of g . r are met with."""
+  """Moves by -(g - min(0, g . r) / (r . r) r)."""
   gradient = descent.make_gradient(layer.loss)
   batch, past = layer.batch(seed), layer.batch(100 + seed)
   step, state = _agem(past)

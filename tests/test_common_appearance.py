@@ -56,7 +56,9 @@ class _Mirrored(toy_problem.Toy):
 
 
 @pytest.mark.parametrize('method', ['er', 'joint', 'sequential'])
-def test_the_share_of_a_config_reaches_the_loss_of_any_method(method, tmp_path):
+def test_the_share_of_a_config_reaches_methods_with_replay_and_without(
+  method, tmp_path
+):
   found = []
   for share in (0.0, 1.0):
     config = smg_tiny.get_config()
@@ -66,6 +68,6 @@ def test_the_share_of_a_config_reaches_the_loss_of_any_method(method, tmp_path):
       _Mirrored(), config, trainer.create_plan(config, 2), tmp_path / str(share)
     )
     found.append(runner.run()[0].params['w'])
-  # The last site is at -3, .5; both at 2, -1 and there.
+  # sequential ends near (-3, .5), the others between that and (2, -1).
   plain, mirrored = np.sign(found)
   np.testing.assert_array_equal(mirrored, -plain)

@@ -174,8 +174,11 @@ def test_numbers_of_another_definition_are_another_study(tmp_path):
     results = json.loads(path.read_text()) | {'definition': number}
     path.write_text(json.dumps(results))
   run_folders.write(tmp_path / 'unsaid', seed=3)
+  path = run_folders.write(tmp_path / 'null', seed=4) / 'results.json'
+  results = json.loads(path.read_text()) | {'definition': None}
+  path.write_text(json.dumps(results))
   studies, _ = _find(tmp_path)
-  assert {len(study.rows[0].runs) for study in studies} == {1, 2}
+  assert {len(study.rows[0].runs) for study in studies} == {1, 3}
   assert 'definition of metrics 2' in ''.join(study.title for study in studies)
 
 
@@ -235,6 +238,7 @@ def test_a_file_that_lacks_its_last_line_is_named(tmp_path):
   [
     ('results.json', 'wall_s', 'x'),
     ('results.json', 'definition', '2'),
+    ('results.json', 'definition', 1.0),
     ('results.json', 'peak_gib', [1]),
     ('results.json', 'device', ['cpu']),
     ('config.json', 'seed', [0]),

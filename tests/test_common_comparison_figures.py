@@ -20,8 +20,8 @@ from common.comparison import study as study_lib
 from common.comparison import style as style_lib
 from tests import run_folders
 
-# A case far off.
-_LAST = 9.0
+# Score of a case that no other is near.
+_FAR_OFF = 9.0
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_violin_for_each_method_and_site(tmp_path):
     path.write_text(
       re.sub(
         '(2,.*,case0,1,dice),.*,',
-        lambda line: f'{line[1]},{_LAST},',
+        lambda line: f'{line[1]},{_FAR_OFF},',
         path.read_text(),
       )
     )
@@ -89,9 +89,11 @@ def test_a_violin_for_each_method_and_site(tmp_path):
   assert names == ['er', 'smg']
   for site, axes in enumerate(figure.axes):
     marks, bars = axes.lines[::2], axes.lines[1::2]
+    bodies = [body.get_paths()[0].vertices for body in axes.collections]
+    assert [round(np.mean(body[:, 1])) for body in bodies] == [0, 1]
     for place, (mark, bar) in enumerate(zip(marks, bars, strict=True)):
       assert set(mark.get_ydata()) == {place}
-      assert max(mark.get_xdata()) == _LAST
+      assert max(mark.get_xdata()) == _FAR_OFF
       middle = levels[names[place]][site]
       np.testing.assert_allclose(bar.get_xdata(), [middle] * 2, atol=0.02)
   assert [axes.get_title() for axes in figure.axes] == [
@@ -311,7 +313,7 @@ def test_times_of_several_devices_are_not_mixed(sweep):
     for number, run in enumerate(row.runs):
       device, seconds = ('gpu', 0.01) if number == 0 else ('cpu', 1.0)
       run.results.update(device=device, step_s=seconds)
-      run.results.update(wall_s=90.0, peak_gib=2.5)
+      run.results.update(wall_s=90 * seconds, peak_gib=2.5 * seconds)
   styles = {row.name: style_lib.style(0) for row in rows}
   ((_, figure, said),) = training_figures.costs(rows, styles)
   widths = [[bar.get_width() for bar in axes.patches] for axes in figure.axes]

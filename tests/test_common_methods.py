@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from common import methods, trainer
+from common import methods, rng, trainer
 from configs import samcl_tiny, smg_tiny
 import samcl.setup
 import smg.setup
@@ -19,7 +19,7 @@ _SMALL = {
   'train.num_steps': (2,),
   'train.batch_size': 2,
   'consolidation.num_cases': 2,
-  # Small as they are, they would vanish beside one step of Adam.
+  # At their usual weights these would vanish beside a step of Adam.
   'ewc.weight': 1e4,
   'si.weight': 1e4,
   'lwf.weight': 1e2,
@@ -40,6 +40,8 @@ class _Trained:
     self._config, self._folder = config, folder
     self._problem = module.create_problem(config)
     self._found = {}
+    start = self._problem.init(rng.stream(config.seed, 'init'))
+    self.start = [np.asarray(leaf) for leaf in jax.tree.leaves(start)]
 
   def __call__(self, method: str) -> list[np.ndarray]:
     if method not in self._found:
@@ -73,13 +75,17 @@ def registration(tmp_path_factory):
 
 
 def _assert_trains(trained, method: str) -> None:
-  """To other parameters than plain descent ends with."""
+  """Away from the start, to other parameters than plain descent."""
   found, plain = trained(method), trained('sequential')
   assert all(np.isfinite(leaf).all() for leaf in found)
+  assert max(_gaps(found, trained.start)) > 1e-3
   # agem is plain descent until it meets a conflict.
   if method not in ('sequential', 'agem'):
-    gaps = [np.abs(a - b).max() for a, b in zip(found, plain, strict=True)]
-    assert max(gaps) > 1e-5
+    assert max(_gaps(found, plain)) > 1e-5
+
+
+def _gaps(first: list[np.ndarray], second: list[np.ndarray]) -> list[float]:
+  return [np.abs(a - b).max() for a, b in zip(first, second, strict=True)]
 
 
 # smg, whose generator segmentation alone has, is trained in test_smg_train.py.

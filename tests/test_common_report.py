@@ -274,6 +274,19 @@ def test_runs_that_were_scored_by_other_rules_are_left_out(tmp_path):
   assert counts == {'er': 1, 'mer': 1, 'smg': 2}
 
 
+def test_where_no_score_is_that_of_most_nobody_is_believed(tmp_path):
+  for method in ('er', 'smg'):
+    run_folders.write(tmp_path / method, method)
+    run_folders.write(tmp_path / f'{method}1', method, seed=1)
+  _restart(tmp_path / 'smg', 0.125)
+  (study,), left_out = grouping.find([tmp_path])
+  assert {run.config['seed'] for row in study.rows for run in row.runs} == {1}
+  assert [line.partition(':')[0] for line in left_out] == [
+    f'{tmp_path}/er',
+    f'{tmp_path}/smg',
+  ]
+
+
 def test_a_report_does_not_replace_that_of_a_run(tmp_path):
   run = run_folders.write(tmp_path / 'run')
   with pytest.raises(errors.InputError, match=f'--out={run}: found a run'):

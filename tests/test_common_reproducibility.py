@@ -66,7 +66,7 @@ def test_hours_of_all_runs(runs, tmp_path):
   _say(run_folders.write(runs / 'mer', 'mer'), wall_s=1800.0)
   reproducibility.main([runs], str(tmp_path / 'R.md'))
   text = (tmp_path / 'R.md').read_text()
-  assert '- hours of its 3 runs together: 1.5\n' in text
+  assert '- hours of 2 of its 3 runs: 1.5\n' in text
 
 
 def test_real_data_are_somewhere(runs, tmp_path):
@@ -104,6 +104,7 @@ def test_what_a_run_does_not_say_is_left_open(tmp_path):
   reproducibility.main([tmp_path / 'runs'], str(tmp_path / 'R.md'))
   text = (tmp_path / 'R.md').read_text()
   assert '- git: not recorded' in text
+  assert '- hours of 0 of its 1 runs: not recorded\n' in text
   assert f'| er | 1 |  |  | {DASH} | 0.500 |' in text
 
 

@@ -1,9 +1,7 @@
 """What is not the same for all runs of a comparison: fields, code, scoring."""
 
 from collections.abc import Mapping, Sequence
-import itertools
 import json
-import pathlib
 
 import numpy as np
 
@@ -43,25 +41,31 @@ def unequal_records(rows: Sequence[study_lib.Row]) -> list[str]:
   return lines
 
 
-def scored_apart(runs: Sequence[run_files.Run]) -> dict[pathlib.Path, str]:
-  """Runs whose untrained network has other scores than most have, and why.
+def scored_alike(
+  runs: Sequence[run_files.Run],
+) -> tuple[list[run_files.Run], list[str]]:
+  """Runs whose untrained network scores as most do, and a line on each other.
 
-  A network and a seed say what it is: such runs were scored by other rules,
-  whatever their configs say, or the network was drawn by another library.
+  A network and a seed say what it is: who has another score was scored by other
+  rules, whatever its config says, or drawn by another library. Where no score
+  is that of more than half of the runs, nobody can tell who is right.
   """
-  said = {}
+  apart: dict[int, str | None] = {}
   for _, same in study_lib.group(runs, _network):
     starts: list[list[run_files.Run]] = []
     for run in same:
-      alike = (start for start in starts if not _started_apart(run, start[0]))
-      if (known := next(alike, None)) is None:
+      known = (start for start in starts if not _started_apart(run, start[0]))
+      if (alike := next(known, None)) is None:
         starts.append([run])
       else:
-        known.append(run)
+        alike.append(run)
     usual, *others = sorted(starts, key=len, reverse=True)
-    for run in itertools.chain(*others):
-      said[run.folder] = _started_apart(run, usual[0])
-  return said
+    odd = [run for start in others for run in start]
+    apart |= {id(run): _started_apart(run, usual[0]) for run in odd}
+    if len(usual) <= len(same) / 2:
+      apart |= {id(run): _started_apart(run, odd[0]) for run in usual}
+  lines = [apart[id(run)] for run in runs if id(run) in apart]
+  return [run for run in runs if id(run) not in apart], lines
 
 
 def _network(run: run_files.Run) -> str:

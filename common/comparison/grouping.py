@@ -42,8 +42,8 @@ def find(
         runs.append(run)
       except errors.InputError as error:
         left_out.append(str(error))
-  found, unfit = studies(runs)
-  left_out += unfit
+  found, more = studies(runs)
+  left_out += more
   if not found:
     raise errors.InputError(
       f'found no finished run in {", ".join(map(str, folders))}: '
@@ -70,13 +70,17 @@ def _places(
 def studies(
   runs: Sequence[run_files.Run],
 ) -> tuple[list[study_lib.Study], list[str]]:
-  """Runs whose scores mean the same; who was scored apart or there already."""
+  """Runs grouped by what their scores mean, and a line on each left out.
+
+  Those are scored by other rules than most, or doubles.
+  """
   found, left_out = [], []
   for _, same in study_lib.group(runs, _definition):
-    apart = comparability.scored_apart(same)
-    rows, doubles = _rows([run for run in same if run.folder not in apart])
-    found.append(study_lib.Study(_title(same), tuple(rows)))
-    left_out += [*apart.values(), *doubles]
+    alike, apart = comparability.scored_alike(same)
+    rows, doubles = _rows(alike)
+    if rows:
+      found.append(study_lib.Study(_title(same), tuple(rows)))
+    left_out += [*apart, *doubles]
   found = _entitled(found, lambda study: f'({_told_apart(study, found)})')
   found = _entitled(found, lambda study: f'[{found.index(study) + 1}]')
   return found, left_out
@@ -190,7 +194,7 @@ def _meaning(run: run_files.Run) -> dict[str, Any]:
       else 0,
       'test cases': cases,
       # A run that does not say was made when there was one.
-      'definition of metrics': run.results.get('definition', 1),
+      'definition of metrics': run.results.get('definition') or 1,
     }
   )
 

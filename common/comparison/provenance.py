@@ -53,8 +53,9 @@ def _section(study: study_lib.Study) -> Iterator[str]:
       said = [f'{number} {name}' for name, number in numbers.items()]
     yield f'- {field}: {"; ".join(said) or "not recorded"}'
   runs = [run for row in study.rows for run in row.runs]
-  seconds = sum(run.results.get('wall_s') or 0 for run in runs)
-  yield f'- hours of its {len(runs)} runs together: {seconds / 3600:.1f}'
+  known = [s for run in runs if (s := run.results.get('wall_s')) is not None]
+  hours = f'{sum(known) / 3600:.1f}' if known else 'not recorded'
+  yield f'- hours of {len(known)} of its {len(runs)} runs: {hours}'
   yield ''
   for name, table in table_lib.create_all(study).items():
     if name:

@@ -148,7 +148,9 @@ def _section(
 
 
 def _note(text: str) -> str:
-  return text and f'<p class="note">{html.escape(text)}</p>'
+  if not text:
+    return ''
+  return f'<p class="note">{html.escape(text)}</p>'
 
 
 def _left_out(lines: Sequence[str]) -> str:

@@ -105,7 +105,7 @@ def _changed(run: run_files.Run, metric: str) -> np.ndarray:
 def scored_stages(
   rows: Sequence[study_lib.Row], metric: str, measure: _Measure = _learnt
 ) -> np.ndarray:
-  """(T,), whether every run has a score of what it has learnt by then."""
+  """(T,), whether every run has a value of the measure after the stage."""
   found = [[measure(run, metric) for run in row.runs] for row in rows]
   return np.isfinite(found).all(axis=(0, 1))
 
@@ -130,15 +130,15 @@ def course(
   figure = mpl_figure.Figure(
     figsize=(2.6 + 4.2 * len(panels), 4.0), layout='constrained'
   )
-  every = figure.subplots(1, len(panels), squeeze=False)[0]
-  for axes, (measure, title, label, shown) in zip(every, panels, strict=True):
+  places = figure.subplots(1, len(panels), squeeze=False)[0]
+  for axes, (measure, title, label, shown) in zip(places, panels, strict=True):
     _curves(axes, shown, metric, styles, measure)
     axes.set_title(title, fontsize=10)
     axes.set_ylabel(figures.plain(label))
-  for axes in every[1:]:
-    axes.axhline(0, color='#888888', linewidth=0.7)
+    if measure is _changed:
+      axes.axhline(0, color='#888888', linewidth=0.7)
   figure.legend(
-    *every[0].get_legend_handles_labels(),
+    *places[0].get_legend_handles_labels(),
     loc='outside right upper',
     frameon=False,
     fontsize=9,

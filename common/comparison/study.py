@@ -233,7 +233,7 @@ def _summarise(scores: scores_lib.Scores, stage: int) -> dict[str, float]:
 
 
 def spread_within(groups: Sequence[np.ndarray]) -> np.ndarray | None:
-  """Pooled sample standard deviation of the rows of each group."""
+  """Sample standard deviation within groups (n, ...), pooled over them."""
   freedom = sum(len(group) - 1 for group in groups)
   if not freedom:
     return None

@@ -47,12 +47,3 @@ def make_group(problem: str, base: str, orders: tuple) -> Callable[..., dict]:
 def values(field: str, *found: float | str) -> tuple[str, ...]:
   """A variant for each value of a field."""
   return tuple(f'{field}={value}' for value in found)
-
-
-# What SAMCL is without its sharpness-aware step (MER, sample by sample), with
-# larger ones, and at other Reptile rates.
-SAMCL_PARTS = (
-  *values('sam.rho', 0.0, 0.2, 0.5),
-  'sam.adaptive=False',
-  *values('reptile.beta', 0.25, 1.0),
-)

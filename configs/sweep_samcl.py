@@ -47,7 +47,12 @@ def get_config() -> config_dict.ConfigDict:
   groups.er_capacity = group(('er',), variants=sizes)
   groups.samcl_parts = group(
     ('samcl',),
-    variants=(*sizes, *_sweep.SAMCL_PARTS),
+    variants=(
+      *sizes,
+      *values('sam.rho', 0.0, 0.2, 0.5),
+      'sam.adaptive=False',
+      *values('reptile.beta', 0.25, 1.0),
+    ),
     flags=_SINGLY,
   )
   # A step of samcl is four updates, of er and joint it is one.

@@ -20,7 +20,7 @@ _ORDERS = (
 # on patients that no table holds either (data.seed=1; strengths ten, for lwf
 # three times as far apart, thresholds .95, .975, .99). A method and its parts
 # learn alike.
-_FAST = ('smg', 'smg_er', 'er', 'der', 'agem', 'smg_none')
+_FAST = ('smg', 'smg_er', 'er', 'der', 'agem')
 _SLOWER = ('joint', 'independent', 'ewc', 'si')
 _SLOWEST = ('sequential', 'sam', 'gpm', 'lwf')
 _SLOWER_RATE, _SLOWEST_RATE = 'optim.lr=8e-3', 'optim.lr=2e-3'
@@ -58,7 +58,6 @@ def get_config() -> config_dict.ConfigDict:
   groups.samcl = group(('samcl',), **compared, flags=_REPEATEDLY)
   # As its authors run it: one step on the batch.
   groups.mer = group(('mer',), **compared, flags='reptile.per_sample=False')
-  small = {**compared, 'variants': (_SMALL,)}
   small_replayed = {**compared, 'variants': (_SMALL_REPEATEDLY,)}
   groups.small = group(('smg',), **compared, variants=(_SMALL_GENERATED,))
   groups.small_replayed = group(('der', 'smg_er'), **small_replayed)
@@ -66,19 +65,19 @@ def get_config() -> config_dict.ConfigDict:
     ('mer',), **small_replayed, flags='reptile.per_sample=False'
   )
   groups.small_slower = group(
-    ('joint', 'independent', 'ewc'), **small, flags=_SLOWER_RATE
+    ('joint', 'independent'),
+    **compared,
+    variants=(_SMALL,),
+    flags=_SLOWER_RATE,
   )
-  # What a simulated appearance does without any alignment, and the batches of
-  # smg_er without any.
-  shift = {**compared, 'variants': ('train.shift_share=0.5',)}
+  # What a simulated appearance does without any alignment.
+  shift = {'variants': ('train.shift_share=0.5',)}
   groups.shift = group(('er',), **shift)
   groups.shift_slower = group(('joint',), **shift, flags=_SLOWER_RATE)
   groups.shift_slowest = group(
     ('sequential', 'gpm'), **shift, flags=_SLOWEST_RATE
   )
-  groups.unaligned = group(
-    ('smg_er',), **compared, variants=('alignment.alpha=0.0',)
-  )
+  groups.without_replay = group(('smg_none',))
   groups.alpha = group(
     ('smg_er',), variants=values('alignment.alpha', 0.0, 0.05, 0.2, 0.5)
   )
@@ -114,11 +113,12 @@ def get_config() -> config_dict.ConfigDict:
   longer = {'variants': ('train.num_steps=(1200,)',)}
   groups.updates = group(('smg', 'smg_er', 'er'), **longer)
   groups.updates_slower = group(('joint',), **longer, flags=_SLOWER_RATE)
-  capacities = values('memory.capacity', 15, 30, 60)
-  groups.er_capacity = group(('er',), variants=capacities)
+  groups.er_capacity = group(
+    ('er',), variants=values('memory.capacity', 15, 30, 60)
+  )
   groups.samcl_parts = group(
     ('samcl',),
-    variants=(*capacities, *_sweep.SAMCL_PARTS),
+    variants=('sam.rho=0.0', 'sam.adaptive=False'),
     flags=_REPEATEDLY,
   )
   return config

@@ -102,7 +102,7 @@ def test_a_folder_may_have_a_space_in_its_name():
   ('module', 'count'),
   [
     (sweep_tiny, 8),
-    (sweep_smg, 501),
+    (sweep_smg, 394),
     (sweep_samcl, 265),
     (sweep_realdata, 114),
   ],

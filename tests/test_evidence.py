@@ -10,10 +10,11 @@ import tarfile
 import numpy as np
 import pytest
 
-from common import reproducibility
+from common import grid, reproducibility
 from common.comparison import grouping
 from common.comparison import study as study_lib
 from common.comparison import table as table_lib
+from configs import sweep_realdata, sweep_samcl, sweep_smg
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / 'docs' / 'results.md'
@@ -33,6 +34,20 @@ def studies(runs):
   found, left_out = grouping.find([runs])
   assert not left_out
   return found
+
+
+@pytest.mark.parametrize(
+  ('name', 'module'),
+  [
+    ('sweep_real', sweep_realdata),
+    ('sweep_samcl', sweep_samcl),
+    ('sweep_smg', sweep_smg),
+  ],
+)
+def test_all_runs_of_a_sweep_are_there_and_no_other(runs, name, module):
+  groups = module.get_config().groups.to_dict()
+  wanted = {run.folder for run in grid.list_runs(groups, runs / name)}
+  assert {path.parent for path in (runs / name).rglob('results.json')} == wanted
 
 
 def test_reproducibility_is_written_from_the_runs(runs, tmp_path):

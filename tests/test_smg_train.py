@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from common import metrics
 from smg import sites
 from tests import binaries
 
@@ -56,6 +57,7 @@ def test_a_run_leaves_its_files_and_pictures(whole):
   results = json.loads((whole / 'results.json').read_text())
   assert results['stream'] == ['site_a', 'site_b']
   assert results['unseen'] == ['site_e']
+  assert results['definition'] == metrics.DEFINITION
   matrix = np.array(results['metrics']['dice']['matrix'], float)
   assert matrix.shape == (2, 3)
   assert (whole / 'report.html').stat().st_size > 1e5

@@ -53,7 +53,7 @@ def _section(study: study_lib.Study) -> Iterator[str]:
       said = [f'{number} {name}' for name, number in numbers.items()]
     yield f'- {field}: {"; ".join(said) or "not recorded"}'
   runs = [run for row in study.rows for run in row.runs]
-  known = [s for run in runs if (s := run.results.get('wall_s')) is not None]
+  known = _seconds(runs)
   hours = f'{sum(known) / 3600:.1f}' if known else 'not recorded'
   yield f'- hours of {len(known)} of its {len(runs)} runs: {hours}'
   yield ''
@@ -119,11 +119,14 @@ def _commits(row: study_lib.Row) -> str:
 
 
 def _minutes(row: study_lib.Row) -> str:
-  said = [run.results.get('wall_s') for run in row.runs]
-  known = [seconds for seconds in said if seconds is not None]
-  if not known or not row.stage:
-    return ''
-  return f'{np.median(known) / 60:.1f}'
+  known = _seconds(row.runs) if row.stage else []
+  return f'{np.median(known) / 60:.1f}' if known else ''
+
+
+def _seconds(runs: Sequence[run_files.Run]) -> list[float]:
+  """Wall clock of the runs that say it."""
+  said = [run.results.get('wall_s') for run in runs]
+  return [seconds for seconds in said if seconds is not None]
 
 
 def _line(*cells: str) -> str:
